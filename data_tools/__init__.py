@@ -1,0 +1,1 @@
+"""Lowest layer: COCO files, boxes, prediction files, folds, pseudo-labels, the sample dataset."""

@@ -1,0 +1,151 @@
+"""The only file that knows the names inside the data root and the work root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """A competition's files: `train.json`, `test.json`, images where `file_name` says."""
+
+    root: Path
+
+    @property
+    def train_json(self) -> Path:
+        """Annotations of the training images."""
+        return self.root / "train.json"
+
+    @property
+    def test_json(self) -> Path:
+        """Images to predict, without annotations."""
+        return self.root / "test.json"
+
+    @property
+    def hidden_test_json(self) -> Path:
+        """Truth of the sample's test images; a real competition keeps this file to itself."""
+        return self.root / "hidden" / "test_truth.json"
+
+    @property
+    def sample_marker(self) -> Path:
+        """Written by `data_tools sample`: the parameters that the dataset was drawn with."""
+        return self.root / "sample.json"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """One training run: `runs/<experiment>/fold<k>/`."""
+
+    root: Path
+
+    @property
+    def config_json(self) -> Path:
+        """The merged configuration, written after the last override."""
+        return self.root / "config.json"
+
+    @property
+    def run_json(self) -> Path:
+        """Command, versions, data hashes, training images, state and result of the run."""
+        return self.root / "run.json"
+
+    @property
+    def metrics_jsonl(self) -> Path:
+        """One JSON object per logged step or epoch."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of `last.pt`, the one before it, and `best.pt`."""
+        return self.root / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Everything that resuming needs."""
+        return self.checkpoints / "last.pt"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The checkpoint before the last, for when the last one is torn."""
+        return self.checkpoints / "previous.pt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Weights of the epoch with the highest validation score."""
+        return self.checkpoints / "best.pt"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files."""
+        return self.root / "tensorboard"
+
+    def predictions(self, split: str) -> Path:
+        """Prediction file of this run for `val` or `test`."""
+        return self.root / "predictions" / f"{split}.parquet"
+
+
+@dataclass(frozen=True)
+class WorkPaths:
+    """Everything that the kit produces."""
+
+    root: Path
+
+    @property
+    def folds(self) -> Path:
+        """Folder of the fold files."""
+        return self.root / "folds"
+
+    @property
+    def split_json(self) -> Path:
+        """How the folds were drawn, with every image's fold."""
+        return self.folds / "split.json"
+
+    def train_json(self, fold: int) -> Path:
+        """Training part of one fold."""
+        return self.folds / f"train_{fold}.json"
+
+    def val_json(self, fold: int) -> Path:
+        """Validation part of one fold."""
+        return self.folds / f"val_{fold}.json"
+
+    def pseudo_json(self, fold: int, round_number: int = 1) -> Path:
+        """Training part of one fold plus pseudo-labelled test images."""
+        return self.root / "pseudo" / f"round{round_number}" / f"train_{fold}.json"
+
+    def run(self, experiment: str, fold: int) -> RunPaths:
+        """Paths of one run."""
+        return RunPaths(self.root / "runs" / experiment / f"fold{fold}")
+
+    @property
+    def ensemble(self) -> Path:
+        """Folder of fused predictions."""
+        return self.root / "ensemble"
+
+    def fused(self, split: str) -> Path:
+        """Fused predictions for `val` or `test`."""
+        return self.ensemble / f"{split}.parquet"
+
+    @property
+    def submission_csv(self) -> Path:
+        """The file to hand in."""
+        return self.root / "submission.csv"
+
+    @property
+    def ledger_csv(self) -> Path:
+        """Every submission with its local and leaderboard score."""
+        return self.root / "ledger.csv"
+
+    @property
+    def report_html(self) -> Path:
+        """The offline report."""
+        return self.root / "report.html"
+
+
+def experiment_name(model: str, *, pseudo_round: int = 0, mosaic: float = 0.0) -> str:
+    """Name a run by what changed: `tood_dcn`, `tood_dcn-pseudo1-mosaic0.5`."""
+    parts = [model]
+    if pseudo_round:
+        parts.append(f"pseudo{pseudo_round}")
+    if mosaic:
+        parts.append(f"mosaic{mosaic:g}")
+    return "-".join(parts)

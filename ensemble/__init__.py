@@ -1,0 +1,1 @@
+"""Fusion engine: many prediction files in, one out."""

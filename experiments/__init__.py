@@ -1,0 +1,1 @@
+"""Controlled experiments, comparison of runs, and the HTML report."""

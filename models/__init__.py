@@ -1,0 +1,1 @@
+"""Detectors: registry, one folder per model, train, predict."""

@@ -1,0 +1,1 @@
+"""Submission formats, checks and scoring."""
