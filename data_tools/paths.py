@@ -50,6 +50,11 @@ class RunPaths:
         return self.root / "run.json"
 
     @property
+    def finished_json(self) -> Path:
+        """Written when training ended well: the last epoch and its validation score."""
+        return self.root / "finished.json"
+
+    @property
     def metrics_jsonl(self) -> Path:
         """One JSON object per logged step or epoch."""
         return self.root / "metrics.jsonl"
