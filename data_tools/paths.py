@@ -96,6 +96,11 @@ class WorkPaths:
     root: Path
 
     @property
+    def dataset_json(self) -> Path:
+        """Which dataset this folder's work belongs to."""
+        return self.root / "dataset.json"
+
+    @property
     def folds(self) -> Path:
         """Folder of the fold files."""
         return self.root / "folds"
