@@ -1,0 +1,1 @@
+"""Images and boxes for training and prediction: every sample is a function of its key alone."""

@@ -1,0 +1,93 @@
+"""DataLoaders whose workers report a user's mistake in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+from torch.utils.data import DataLoader, Dataset
+
+from data_tools.errors import UserError
+from models.data.dataset import TrainDataset
+from models.data.eval_dataset import EvalDataset
+from models.data.sampler import EpochSampler
+
+
+class _ErrorsAsValues(Dataset[Any]):
+    """Hands a `UserError` over as a value.
+
+    `DataLoader` would rebuild it from its traceback's text and lose where it was and what to do.
+    """
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, keys: Sequence[Any]) -> list[Any] | UserError:
+        try:
+            return [self.dataset[key] for key in keys]
+        except UserError as error:
+            return error
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+
+class BatchLoader:
+    """Iterates over batches, each a list of samples; raises the `UserError` of a worker here.
+
+    Args:
+        dataset: of training or of prediction samples.
+        workers: number of processes; 0 loads in this one.
+        **options: of `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(self, dataset: Dataset[Any], *, workers: int, **options: Any) -> None:
+        self.loader = DataLoader(
+            _ErrorsAsValues(dataset),
+            num_workers=workers,
+            collate_fn=_unchanged,
+            worker_init_fn=_start_worker,
+            **options,
+        )
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        for batch in self.loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+
+def train_loader(
+    dataset: TrainDataset, sampler: EpochSampler, workers: int, *, pin_memory: bool = False
+) -> BatchLoader:
+    """Return a loader of training batches whose workers live through all epochs.
+
+    Call `sampler.set_epoch` before each iteration.
+    """
+    return BatchLoader(
+        dataset,
+        workers=workers,
+        batch_sampler=sampler,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+    )
+
+
+def eval_loader(
+    dataset: EvalDataset, batch_size: int, workers: int, *, pin_memory: bool = False
+) -> BatchLoader:
+    """Return a loader of prediction batches in file order."""
+    return BatchLoader(dataset, workers=workers, batch_size=batch_size, pin_memory=pin_memory)
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+def _start_worker(worker: int) -> None:
+    # One thread per worker: OpenCV's own pool would compete with the other workers.
+    cv2.setNumThreads(0)
