@@ -1,0 +1,224 @@
+"""Compiled loops of the COCO box metric, over a whole table at once; rules as in pycocotools."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+MISS, HIT, IGNORED = 0, 1, 2
+RECALL_TOLERANCE = np.spacing(1)
+
+
+@njit(cache=True)
+def match_boxes(
+    boxes_xywh: np.ndarray,
+    box_offsets: np.ndarray,
+    truth_boxes_xywh: np.ndarray,
+    truth_areas: np.ndarray,
+    truth_iscrowd: np.ndarray,
+    truth_counts_as_match: np.ndarray,
+    truth_offsets: np.ndarray,
+    iou_thresholds: np.ndarray,
+    area_ranges: np.ndarray,
+) -> np.ndarray:
+    """Match every group's boxes, best score first, each with the best truth that is still free.
+
+    Args:
+        boxes_xywh: (K, 4) float64, sorted by group, then by falling score, capped.
+        box_offsets: (G + 1,) int64 limits of the groups, one per (class, image) pair.
+        truth_boxes_xywh: (M, 4) float64 sorted by group.
+        truth_areas: (M,) float64.
+        truth_iscrowd: (M,) bool; crowds are ignored and may be matched by many boxes.
+        truth_counts_as_match: (M,) bool; false makes a match with it count as a miss.
+        truth_offsets: (G + 1,) int64.
+        iou_thresholds: (T,) float64.
+        area_ranges: (A, 2) float64 square pixels, both ends included.
+
+    Returns:
+        (A, T, K) uint8: MISS, HIT or IGNORED.
+    """
+    area_count, threshold_count = len(area_ranges), len(iou_thresholds)
+    outcome = np.zeros((area_count, threshold_count, len(boxes_xywh)), dtype=np.uint8)
+    for group in range(len(box_offsets) - 1):
+        first, last = box_offsets[group], box_offsets[group + 1]
+        truth_first, truth_last = truth_offsets[group], truth_offsets[group + 1]
+        if first == last:
+            continue
+        boxes = boxes_xywh[first:last]
+        truths = truth_boxes_xywh[truth_first:truth_last]
+        iscrowd = truth_iscrowd[truth_first:truth_last]
+        areas = truth_areas[truth_first:truth_last]
+        counts = truth_counts_as_match[truth_first:truth_last]
+        ious = _ious(boxes, truths, iscrowd)
+        for area_index in range(area_count):
+            low, high = area_ranges[area_index]
+            order, ignored = _ignored_last(areas, iscrowd, low, high)
+            for index in range(threshold_count):
+                _match_group(
+                    boxes,
+                    ious,
+                    order,
+                    ignored,
+                    iscrowd,
+                    counts,
+                    iou_thresholds[index],
+                    low,
+                    high,
+                    outcome[area_index, index, first:last],
+                )
+    return outcome
+
+
+@njit(cache=True)
+def _ious(boxes_xywh: np.ndarray, truths_xywh: np.ndarray, iscrowd: np.ndarray) -> np.ndarray:
+    """(N, M) IoU; with a crowd, the part of the box that lies in it."""
+    ious = np.zeros((len(boxes_xywh), len(truths_xywh)))
+    for column in range(len(truths_xywh)):
+        x, y, width, height = truths_xywh[column]
+        for row in range(len(boxes_xywh)):
+            box = boxes_xywh[row]
+            inner_width = min(box[2] + box[0], width + x) - max(box[0], x)
+            inner_height = min(box[3] + box[1], height + y) - max(box[1], y)
+            if inner_width <= 0 or inner_height <= 0:
+                continue
+            inner = inner_width * inner_height
+            area = box[2] * box[3]
+            union = area if iscrowd[column] else area + width * height - inner
+            ious[row, column] = inner / union
+    return ious
+
+
+@njit(cache=True)
+def _ignored_last(
+    areas: np.ndarray, iscrowd: np.ndarray, low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return truths in file order with ignored ones last, and a mask of the ignored, unordered."""
+    ignored = iscrowd | (areas < low) | (areas > high)
+    order = np.empty(len(areas), dtype=np.int64)
+    place = 0
+    for wanted in (False, True):
+        for index in range(len(areas)):
+            if ignored[index] == wanted:
+                order[place] = index
+                place += 1
+    return order, ignored
+
+
+@njit(cache=True)
+def _match_group(
+    boxes_xywh: np.ndarray,
+    ious: np.ndarray,
+    order: np.ndarray,
+    ignored: np.ndarray,
+    iscrowd: np.ndarray,
+    counts_as_match: np.ndarray,
+    iou_threshold: float,
+    area_low: float,
+    area_high: float,
+    outcome: np.ndarray,
+) -> None:
+    taken = np.zeros(len(order), dtype=np.bool_)
+    for row in range(len(boxes_xywh)):
+        best_iou = min(iou_threshold, 1 - 1e-10)
+        best = -1
+        for truth in order:
+            if taken[truth] and not iscrowd[truth]:
+                continue
+            if best >= 0 and not ignored[best] and ignored[truth]:
+                break
+            # Not below: of equal overlaps the later truth wins, as in pycocotools.
+            if ious[row, truth] >= best_iou:
+                best_iou = ious[row, truth]
+                best = truth
+        area = boxes_xywh[row, 2] * boxes_xywh[row, 3]
+        if best >= 0:
+            taken[best] = True
+            if ignored[best]:
+                outcome[row] = IGNORED
+                continue
+            if counts_as_match[best]:
+                outcome[row] = HIT
+                continue
+        if area < area_low or area > area_high:
+            outcome[row] = IGNORED
+
+
+@njit(cache=True)
+def accumulate(
+    outcome: np.ndarray,
+    order: np.ndarray,
+    weights: np.ndarray,
+    class_offsets: np.ndarray,
+    truth_weights: np.ndarray,
+    recall_thresholds: np.ndarray,
+) -> np.ndarray:
+    """Return the average precision of each area range, IoU threshold and class.
+
+    Args:
+        outcome: (A, T, K) uint8 from `match_boxes`.
+        order: (K,) int64 rows by class, then by falling score.
+        weights: (K,) float64 how often each row counts (see `average_precisions`).
+        class_offsets: (C + 1,) int64 limits of the classes in `order`.
+        truth_weights: (A, C) float64 truth boxes that are not ignored, counted the same way.
+        recall_thresholds: (R,) float64 rising.
+
+    Returns:
+        (A, T, C) float64; NaN where there is no truth.
+    """
+    area_count, threshold_count, _ = outcome.shape
+    class_count = len(class_offsets) - 1
+    result = np.full((area_count, threshold_count, class_count), np.nan)
+    precision = np.empty(len(order))
+    recall = np.empty(len(order))
+    for area_index in range(area_count):
+        for index in range(class_count):
+            if truth_weights[area_index, index] <= 0:
+                continue
+            rows = order[class_offsets[index] : class_offsets[index + 1]]
+            for threshold_index in range(threshold_count):
+                result[area_index, threshold_index, index] = _interpolated_precision(
+                    outcome[area_index, threshold_index],
+                    rows,
+                    weights,
+                    truth_weights[area_index, index],
+                    recall_thresholds,
+                    precision,
+                    recall,
+                )
+    return result
+
+
+@njit(cache=True)
+def _interpolated_precision(
+    outcome: np.ndarray,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    truth_weight: float,
+    recall_thresholds: np.ndarray,
+    precision: np.ndarray,
+    recall: np.ndarray,
+) -> float:
+    hits = misses = 0.0
+    count = 0
+    for row in rows:
+        # A box that counts for nothing would only repeat the point before it.
+        if outcome[row] == IGNORED or weights[row] == 0:
+            continue
+        if outcome[row] == HIT:
+            hits += weights[row]
+        else:
+            misses += weights[row]
+        recall[count] = hits / truth_weight
+        precision[count] = hits / (misses + hits + RECALL_TOLERANCE)
+        count += 1
+    for place in range(count - 1, 0, -1):
+        precision[place - 1] = max(precision[place - 1], precision[place])
+    total = 0.0
+    place = 0
+    for threshold in recall_thresholds:
+        while place < count and recall[place] < threshold:
+            place += 1
+        if place == count:
+            break
+        total += precision[place]
+    return total / len(recall_thresholds)

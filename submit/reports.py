@@ -1,0 +1,55 @@
+"""Results as text for the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from submit.leaks import leak_line
+from submit.writing import WriteReport
+
+
+def write_text(out: Path, report: WriteReport) -> str:
+    """Return what `submit write` did, with every repair counted."""
+    lines = [
+        f"wrote {out}: {report.images} images ({report.empty_images} without boxes), "
+        f"{report.boxes} boxes"
+    ]
+    repairs = {
+        "boxes cut to the image": report.clipped_boxes,
+        "boxes dropped, nothing of them was inside the image": report.emptied_boxes,
+        "images put into falling order of score": report.reordered_images,
+    }
+    lines += [f"  {count} {what}" for what, count in repairs.items() if count]
+    return "\n".join(lines)
+
+
+def score_text(result: dict[str, Any]) -> str:
+    """Return the table of `submit score`, the metric that counts first."""
+    leak = leak_line(result["leaked"])
+    lines = [
+        f"{result['file']}: {result['boxes']} boxes, {result['images']} images, "
+        f"{result['truth_boxes']} truth boxes",
+        *([leak] if leak else []),
+        f"  competition_map50 {_number(result['competition_map50'])}{_interval(result)}"
+        f"{'  LEAKED' if leak else ''}",
+    ]
+    keys = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
+    lines += [f"  {key:<17} {_number(result[key])}{_interval(result, key)}" for key in keys]
+    width = max((len(name) for name in result["per_class"]), default=5)
+    lines.append(f"  {'class':<{width}}  competition_ap50   ap  ap50  truth  boxes")
+    for name, row in result["per_class"].items():
+        lines.append(
+            f"  {name:<{width}}  {_number(row['competition_ap50']):>16} {_number(row['ap'])} "
+            f"{_number(row['ap50'])} {row['truth_boxes']:>6} {row['boxes']:>6}"
+        )
+    return "\n".join([*lines, *(f"  note: {note}" for note in result["notes"])])
+
+
+def _number(value: float | None) -> str:
+    return "    -" if value is None else f"{value:.4f}"
+
+
+def _interval(result: dict[str, Any], key: str = "competition_map50") -> str:
+    found = result["intervals"].get(key)
+    return f"  [{found['low']:.4f}, {found['high']:.4f}]" if found else ""

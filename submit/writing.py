@@ -1,0 +1,80 @@
+"""Write a submission: every image in order, boxes by falling score, boxes clipped and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_tools.boxes import clip_boxes
+from data_tools.coco import CocoDataset, read_coco
+from data_tools.predictions import Predictions, predictions_from_rows
+from data_tools.submission_csv import write_submission_csv
+from submit.tables import check_same_images, positions_of
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What `submit write` did to the boxes on their way into the file.
+
+    Attributes:
+        images, boxes: rows of the file, boxes in it.
+        empty_images: images without boxes; they are rows too.
+        clipped_boxes: boxes that reached over the image and were cut to it.
+        emptied_boxes: boxes left without area by that, and dropped.
+        reordered_images: images whose boxes were not in falling score.
+    """
+
+    images: int
+    boxes: int
+    empty_images: int
+    clipped_boxes: int
+    emptied_boxes: int
+    reordered_images: int
+
+
+def prepared(predictions: Predictions, dataset: CocoDataset) -> tuple[Predictions, WriteReport]:
+    """Return the boxes as they go into a submission, and what was changed.
+
+    Raises:
+        UserError: the predictions are not for exactly the images of `dataset`.
+    """
+    check_same_images(predictions, dataset)
+    position, _ = positions_of(predictions.image_id_of_row, dataset.image_ids)
+    clipped = clip_boxes(predictions.boxes_xyxy, dataset.sizes_wh[position].astype(np.float32))
+    changed = (clipped != predictions.boxes_xyxy).any(axis=1)
+    has_area = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
+    rising = np.zeros(len(predictions), dtype=bool)
+    same_image = np.diff(predictions.image_index_of_row) == 0
+    rising[1:] = (np.diff(predictions.scores) > 0) & same_image
+    result = predictions_from_rows(
+        dataset.image_ids,
+        predictions.image_id_of_row[has_area],
+        predictions.labels[has_area],
+        predictions.scores[has_area],
+        clipped[has_area],
+        views=predictions.views[has_area],
+        provenance=predictions.provenance,
+    )
+    report = WriteReport(
+        images=len(dataset.images),
+        boxes=len(result),
+        empty_images=int((np.diff(result.offsets) == 0).sum()),
+        clipped_boxes=int((changed & has_area).sum()),
+        emptied_boxes=int((~has_area).sum()),
+        reordered_images=len(np.unique(predictions.image_index_of_row[rising])),
+    )
+    return result, report
+
+
+def write_submission(
+    predictions_file: str | Path, images_file: str | Path, out: str | Path
+) -> WriteReport:
+    """Read predictions of any kind and write them as a submission for `images_file`."""
+    from data_tools.prediction_files import read_predictions
+
+    dataset = read_coco(images_file)
+    predictions, report = prepared(read_predictions(predictions_file, dataset), dataset)
+    write_submission_csv(out, predictions, dataset)
+    return report
