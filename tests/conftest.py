@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.demo import Demo, make_demo
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 REAL_DATA = REPOSITORY.parent / "shared" / "data"
 
@@ -22,3 +24,11 @@ def real_data() -> Path:
     if not (REAL_DATA / "recycle_train.json.gz").is_file():
         pytest.skip("the real competition files are not beside the checkout (../shared/data)")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Demo:
+    """The state after a tiny `make submit` in a copy of the checkout; made once per test run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    return make_demo(REPOSITORY, shared)
