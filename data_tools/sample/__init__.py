@@ -1,0 +1,1 @@
+"""The built-in sample: procedural recycling scenes with the statistics of the real competition."""

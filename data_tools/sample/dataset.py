@@ -1,0 +1,183 @@
+"""Draw the sample dataset into a data root: pictures, annotations, and the marker that says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from data_tools.errors import UserError
+from data_tools.files import write_json
+from data_tools.paths import DataPaths
+from data_tools.provenance import KIT_VERSION
+from data_tools.sample.layout import CLASS_NAMES, draw_layout
+from data_tools.sample.scene import Scene, render_scene
+from data_tools.staging import staged_files
+
+JPEG_QUALITY = 92
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class SampleParameters:
+    """What determines every byte of the sample (with the versions of NumPy and OpenCV).
+
+    Attributes:
+        train_images: scenes with truth in `train.json`.
+        test_images: scenes without; their truth is kept in `hidden/`.
+        size: side of the pictures in pixels.
+        seed: random seed.
+    """
+
+    train_images: int = 560
+    test_images: int = 160
+    size: int = 320
+    seed: int = 411
+
+
+def write_sample(
+    root: Path, parameters: SampleParameters, *, force: bool = False, tick: Callable[[], None]
+) -> str:
+    """Draw the sample into `root`, all of it or nothing.
+
+    Args:
+        root: data root; it may hold an older sample, but never someone's own data.
+        parameters: what to draw.
+        force: replace a sample that was drawn with other parameters.
+        tick: called after each picture.
+
+    Returns:
+        "drawn", or "kept" when the same sample is already there.
+
+    Raises:
+        UserError: the folder holds other data, or another sample and `force` is not set.
+    """
+    _check_parameters(parameters)
+    if _already_there(root, parameters, force):
+        return "kept"
+    with staged_files(root) as stage:
+        paths = DataPaths(stage)
+        images_of_split = (parameters.train_images, parameters.test_images)
+        for split, images in zip(SPLITS, images_of_split, strict=True):
+            truth = _draw_split(stage, split, images, parameters, tick)
+            if split == "train":
+                write_json(paths.train_json, truth, indent=None)
+            else:
+                write_json(paths.hidden_test_json, truth, indent=None)
+                write_json(paths.test_json, {**truth, "annotations": []}, indent=None)
+        write_json(paths.sample_marker, _marker(parameters))
+    return "drawn"
+
+
+def _check_parameters(parameters: SampleParameters) -> None:
+    limits = {"train_images": (1, 100_000), "test_images": (1, 100_000), "size": (64, 4096)}
+    for name, (lowest, highest) in limits.items():
+        value = getattr(parameters, name)
+        if not lowest <= value <= highest:
+            option = "--" + name.replace("_", "-")
+            raise UserError(f"{option} is {value}", expected=f"{lowest} to {highest}")
+    if parameters.seed < 0:
+        raise UserError(f"--seed is {parameters.seed}", expected="a whole number from 0 on")
+
+
+def _already_there(root: Path, parameters: SampleParameters, force: bool) -> bool:
+    paths = DataPaths(root)
+    if not paths.sample_marker.exists():
+        if paths.train_json.exists() or paths.test_json.exists():
+            raise UserError(
+                "the folder holds a dataset that is not the sample",
+                where=root,
+                expected="an empty folder, or one that holds an older sample",
+                next_step="choose another folder with --out",
+            )
+        return False
+    try:
+        marker = json.loads(paths.sample_marker.read_text(encoding="utf-8"))
+    except ValueError:
+        marker = {}
+    if marker.get("parameters") == asdict(parameters):
+        return not force
+    if not force:
+        raise UserError(
+            "the folder holds a sample drawn with other parameters: "
+            f"{json.dumps(marker.get('parameters'))}",
+            where=paths.sample_marker,
+            expected=json.dumps(asdict(parameters)),
+            next_step="add --force to replace it, or choose another folder with --out",
+        )
+    return False
+
+
+def _marker(parameters: SampleParameters) -> dict[str, Any]:
+    versions = {"boxcamp": KIT_VERSION, "numpy": np.__version__, "opencv": cv2.__version__}
+    return {"parameters": asdict(parameters), "versions": versions}
+
+
+def _draw_split(
+    stage: Path, split: str, images: int, parameters: SampleParameters, tick: Callable[[], None]
+) -> dict[str, Any]:
+    """Draw the pictures of one split and return their truth as a COCO object."""
+    (stage / split).mkdir()
+    stream = SPLITS.index(split)
+    layout = draw_layout(images, np.random.default_rng([parameters.seed, stream]))
+    rows: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
+    for image_id in range(images):
+        mine = layout.image_index == image_id
+        # Each picture has its own random stream: picture 17 is the same however many there are
+        # before it is drawn, and pictures could be drawn in any order.
+        rng = np.random.default_rng([parameters.seed, stream, image_id])
+        scene = render_scene(layout.labels[mine], layout.sizes_wh[mine], parameters.size, rng)
+        name = f"{split}/{image_id:04d}.jpg"
+        (stage / name).write_bytes(_as_jpeg(scene.picture))
+        side = parameters.size
+        entries.append({"id": image_id, "file_name": name, "width": side, "height": side})
+        rows += _annotations(scene, image_id, first_id=len(rows))
+        tick()
+    return _coco_object(entries, rows)
+
+
+def _as_jpeg(picture: np.ndarray) -> bytes:
+    # Encoded in memory: `cv2.imwrite` returns False on a full disk where writing bytes raises.
+    encoded, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not encoded:
+        raise RuntimeError("OpenCV could not encode a JPEG")
+    return data.tobytes()
+
+
+def _annotations(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]:
+    rows = []
+    for offset, (corners, label) in enumerate(
+        zip(scene.boxes_xyxy.tolist(), scene.labels.tolist(), strict=True)
+    ):
+        left, top, right, bottom = corners
+        width, height = right - left, bottom - top
+        rows.append(
+            {
+                "id": first_id + offset,
+                "image_id": image_id,
+                "category_id": label,
+                "bbox": [left, top, width, height],
+                "area": width * height,
+                "iscrowd": 0,
+            }
+        )
+    return rows
+
+
+def _coco_object(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> dict[str, Any]:
+    categories = [
+        {"id": index, "name": name, "supercategory": name} for index, name in enumerate(CLASS_NAMES)
+    ]
+    return {
+        "info": {"description": "Boxcamp sample: procedural scenes, free to use"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+    }
