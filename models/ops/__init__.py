@@ -1,0 +1,1 @@
+"""Operators in plain PyTorch, in place of the compiled ones that mmcv would need."""

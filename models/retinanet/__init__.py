@@ -1,0 +1,1 @@
+"""RetinaNet on Swin-T."""

@@ -1,0 +1,1 @@
+"""TOOD on ResNeXt-101."""

@@ -1,0 +1,1 @@
+"""TOOD with deformable convolution."""
