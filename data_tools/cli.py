@@ -74,6 +74,26 @@ def split(coco: Path, out: Path, folds: int, seed: int, scheme: str) -> None:
     click.echo(describe_split(result, out))
 
 
+@main.command()
+@click.option("--data", type=FilePath, required=True, help="Data root.")
+@click.option("--work", type=FilePath, required=True, help="Work root.")
+def claim(data: Path, work: Path) -> None:
+    """Tie a work folder to one dataset, so that results of two never mix.
+
+    A folder with work of the built-in sample is moved aside when real data arrives.
+
+    \b
+    Examples:
+      python -m data_tools claim --data data --work work
+    """
+    from data_tools.paths import DataPaths, WorkPaths
+    from data_tools.workspace import claim_work_folder
+
+    outcome = claim_work_folder(DataPaths(data), WorkPaths(work))
+    if outcome.moved_to is not None:
+        click.echo(f"{work} held work of another sample: moved to {outcome.moved_to}")
+
+
 def _terminal() -> object:
     """Progress goes to standard error, so that results can be piped."""
     return click.get_text_stream("stderr")
