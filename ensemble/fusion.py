@@ -1,0 +1,213 @@
+"""Whole-table fusion: every image of every member in one call, threads over images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_tools.errors import UserError
+from ensemble.candidates_kernel import collect_candidates
+from ensemble.collect_kernel import close_gaps, sort_clusters
+from ensemble.layout import Candidates, Clusters, empty_candidates, empty_clusters
+from ensemble.methods import method_kernel, score_scales
+from ensemble.settings import FusionSettings
+from ensemble.table import MemberTable
+
+# Small enough that threads finish together and the progress bar moves, large enough that the
+# calls themselves cost nothing.
+ROWS_PER_CHUNK = 40_000
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """Boxes that were not taken as they came.
+
+    Attributes:
+        below_skip: left out because their score is below `skip`.
+        turned: corners swapped.
+        clipped: cut off at the image's border.
+        without_area: left out because nothing of them is inside the image.
+    """
+
+    below_skip: int
+    turned: int
+    clipped: int
+    without_area: int
+
+
+@dataclass(frozen=True)
+class FusedTable:
+    """Result of a fusion, grouped by image, each image's boxes by falling score.
+
+    Attributes:
+        image_ids: (I,) int64 ascending.
+        offsets: (I + 1,) int64; image i owns fused boxes `offsets[i]:offsets[i + 1]`.
+        boxes_xyxy: (K, 4) float64 pixels.
+        scores: (K,) float64; may exceed 1 when weights or `allows_overflow` make them.
+        labels: (K,) int64 category ids.
+        cluster_of_row: (N,) int64 fused box that each input row went into; -1 if into none.
+        repairs: counts of boxes that were changed or left out.
+    """
+
+    image_ids: np.ndarray
+    offsets: np.ndarray
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    cluster_of_row: np.ndarray
+    repairs: Repairs
+
+
+def fuse_table(
+    table: MemberTable,
+    settings: FusionSettings,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> FusedTable:
+    """Fuse all members on all images; the result does not depend on the number of threads.
+
+    Args:
+        table: the members.
+        settings: method, thresholds and weights.
+        threads: default is one per usable core.
+        progress: called with the number of images finished since the last call.
+
+    Raises:
+        UserError: wrong number of weights, or a class or view that does not exist.
+    """
+    weights = source_weights(table, settings)
+    kernel = method_kernel(settings, weights, iou_per_class(table, settings))
+    candidates = empty_candidates(table.slots, table.rows.boxes_xyxy.dtype)
+    clusters = empty_clusters(table.slots)
+    collect = _collector(table, score_scales(settings, weights), settings.skip, candidates)
+
+    def work(first: int, last: int) -> tuple[int, np.ndarray]:
+        repairs = collect(first, last)
+        kernel(first, last, candidates, clusters)
+        sort_clusters(first, last, candidates, clusters)
+        return last - first, repairs
+
+    repairs = _run_chunks(work, _chunks(table.slots), threads, progress)
+    return _whole_columns(table, candidates, clusters, repairs)
+
+
+def source_weights(table: MemberTable, settings: FusionSettings) -> np.ndarray:
+    """Return the (S,) weight of each sub-member; a member's views share the member's weight."""
+    members = table.number_of_members
+    member_weights = settings.weights or (1.0,) * members
+    if len(member_weights) != members:
+        raise UserError(
+            f"{len(member_weights)} weights for {members} members",
+            expected="one weight for each member, in their order",
+        )
+    unknown = sorted(set(settings.view_weights) - set(table.view_of_source))
+    if unknown:
+        raise UserError(
+            f"no member has a view {unknown[0]!r}",
+            expected=f"one of {', '.join(dict.fromkeys(table.view_of_source))}",
+        )
+    view_weights = [settings.view_weights.get(view, 1.0) for view in table.view_of_source]
+    weights = np.empty(len(view_weights))
+    for member in range(members):
+        own = table.member_of_source == member
+        share = np.array(view_weights)[own]
+        # A single view keeps the member's weight to the last bit.
+        weights[own] = member_weights[member] * (share / share.sum())
+    return weights
+
+
+def iou_per_class(table: MemberTable, settings: FusionSettings) -> np.ndarray:
+    """Return the (C,) IoU threshold of each class of the table."""
+    thresholds = np.full(len(table.class_ids), float(settings.iou))
+    for class_id, threshold in settings.iou_of_class.items():
+        position = np.flatnonzero(table.class_ids == class_id)
+        if not len(position):
+            raise UserError(
+                f"IoU threshold for class {class_id}, which does not exist",
+                expected=f"one of {table.class_ids.tolist()}",
+            )
+        thresholds[position] = threshold
+    return thresholds
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, which can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _chunks(slots: np.ndarray) -> list[tuple[int, int]]:
+    """Cut the images into runs of about `ROWS_PER_CHUNK` rows."""
+    images = len(slots) - 1
+    pieces = max(1, int(slots[-1]) // ROWS_PER_CHUNK)
+    targets = np.linspace(0, int(slots[-1]), pieces + 1)[1:-1]
+    cuts = np.unique(np.concatenate([[0], np.searchsorted(slots, targets), [images]]))
+    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+
+
+def _collector(
+    table: MemberTable, scales: np.ndarray, skip: float, candidates: Candidates
+) -> Callable[[int, int], np.ndarray]:
+    """Return a function that fills the candidates of some images and counts repairs."""
+
+    def collect(first: int, last: int) -> np.ndarray:
+        largest = int(np.diff(table.slots[first : last + 1]).max(initial=1))
+        picked = empty_candidates(np.array([0, largest]), table.rows.boxes_xyxy.dtype)
+        repairs = np.zeros(4, np.int64)
+        collect_candidates(
+            first, last, table.rows, scales, table.class_ids, table.sizes_wh, float(skip),
+            picked, candidates, repairs,
+        )  # fmt: skip
+        return repairs
+
+    return collect
+
+
+def _run_chunks(
+    work: Callable[[int, int], tuple[int, np.ndarray]],
+    chunks: Sequence[tuple[int, int]],
+    threads: int | None,
+    progress: Progress | None,
+) -> Repairs:
+    total = np.zeros(4, np.int64)
+    # Threads of our own instead of numba's: its thread layers crash when used from two threads or
+    # after a fork, compile for seconds longer and cannot report progress.
+    with ThreadPoolExecutor(max_workers=threads or usable_cores()) as pool:
+        futures = [pool.submit(work, first, last) for first, last in chunks]
+        try:
+            for future in as_completed(futures):
+                images, repairs = future.result()
+                total += repairs
+                if progress:
+                    progress(images)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Repairs(*total.tolist())
+
+
+def _whole_columns(
+    table: MemberTable, candidates: Candidates, clusters: Clusters, repairs: Repairs
+) -> FusedTable:
+    offsets = np.concatenate([[0], np.cumsum(clusters.counts)]).astype(np.int64)
+    size = int(offsets[-1])
+    boxes, scores, classes = np.empty((size, 4)), np.empty(size), np.empty(size, np.int32)
+    cluster_of_row = np.full(len(table.rows.scores), -1, np.int64)
+    close_gaps(candidates, clusters, offsets, boxes, scores, classes, cluster_of_row)
+    return FusedTable(
+        image_ids=table.image_ids,
+        offsets=offsets,
+        boxes_xyxy=boxes,
+        scores=scores,
+        labels=table.class_ids[classes],
+        cluster_of_row=cluster_of_row,
+        repairs=repairs,
+    )

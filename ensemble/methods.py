@@ -1,0 +1,57 @@
+"""The kernel of each method, ready to be called on a range of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ensemble.layout import Candidates, Clusters
+from ensemble.settings import CONFIDENCE_TYPES, FusionSettings
+
+Kernel = Callable[[int, int, Candidates, Clusters], None]
+
+
+def method_kernel(
+    settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray
+) -> Kernel:
+    """Return the function that fills `Clusters` from `Candidates` as the settings say.
+
+    Args:
+        settings: method and its parameters.
+        weights: (S,) weight of each sub-member.
+        iou_of_class: (C,) threshold of each class.
+    """
+    if settings.method == "wbf":
+        return _wbf(settings, weights, iou_of_class)
+    raise NotImplementedError(settings.method)
+
+
+def score_scales(settings: FusionSettings, weights: np.ndarray) -> np.ndarray:
+    """Return the (S,) factor that each sub-member's scores are multiplied by before fusing.
+
+    WBF multiplies by the weights and divides at the end. NMW divides by the largest weight. NMS
+    and soft-NMS leave scores alone unless weights are given, then divide by their sum: what the
+    reference code does.
+    """
+    if settings.method == "wbf":
+        return weights
+    if settings.method == "nmw":
+        return weights / weights.max()
+    if settings.weights is None and not settings.view_weights:
+        return np.ones_like(weights)
+    return weights / weights.sum()
+
+
+def _wbf(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray) -> Kernel:
+    from ensemble.wbf_kernel import fuse_wbf
+
+    confidence = CONFIDENCE_TYPES.index(settings.confidence)
+    total, overflow = float(weights.sum()), bool(settings.allows_overflow)
+
+    def kernel(first: int, last: int, candidates: Candidates, clusters: Clusters) -> None:
+        fuse_wbf(
+            first, last, candidates, weights, total, iou_of_class, confidence, overflow, clusters
+        )
+
+    return kernel

@@ -1,0 +1,119 @@
+"""All members as one table of rows, and the sizes, classes and weights that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from data_tools.coco import CocoDataset
+from data_tools.errors import UserError
+from data_tools.predictions import Predictions
+from ensemble.layout import Rows
+
+
+@dataclass(frozen=True)
+class MemberTable:
+    """The boxes of all members on the same images.
+
+    Attributes:
+        image_ids: (I,) int64 ascending.
+        sizes_wh: (I, 2) int64 width and height of each image.
+        rows: the boxes, member after member.
+        class_ids: (C,) int64 ascending, every label among them.
+        member_of_source: (S,) int64 member that each sub-member belongs to. A member has one
+            sub-member per test-time view.
+        view_of_source: (S,) name of its view.
+    """
+
+    image_ids: np.ndarray
+    sizes_wh: np.ndarray
+    rows: Rows
+    class_ids: np.ndarray
+    member_of_source: np.ndarray
+    view_of_source: tuple[str, ...]
+
+    @cached_property
+    def slots(self) -> np.ndarray:
+        """(I + 1,) int64 first slot of each image when all members' boxes stand together."""
+        counts = np.diff(self.rows.offsets, axis=1).sum(axis=0)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @property
+    def number_of_members(self) -> int:
+        """Members, not counting views."""
+        return len(self.rows.offsets)
+
+
+def build_table(members: Sequence[Predictions], dataset: CocoDataset) -> MemberTable:
+    """Put members side by side, joined by image id.
+
+    Args:
+        members: predictions of exactly the dataset's images, in the order of the weights.
+        dataset: sizes and classes.
+
+    Raises:
+        UserError: no member, a member of other images, or a label that is no category.
+    """
+    if not members:
+        raise UserError("there is nothing to fuse", expected="at least one member")
+    order = np.argsort(dataset.image_ids)
+    image_ids = dataset.image_ids[order]
+    for number, member in enumerate(members, start=1):
+        if not np.array_equal(member.image_ids, image_ids):
+            raise UserError(
+                f"member {number} lists {len(member.image_ids)} images",
+                expected=f"the {len(image_ids)} images of {dataset.source}",
+            )
+    first_rows = np.cumsum([0, *(len(member) for member in members)])
+    sources, member_of_source, view_of_source = _sources(members)
+    return MemberTable(
+        image_ids=image_ids,
+        sizes_wh=dataset.sizes_wh[order],
+        rows=Rows(
+            offsets=np.stack(
+                [member.offsets + start for member, start in zip(members, first_rows, strict=False)]
+            ),
+            boxes_xyxy=np.concatenate([member.boxes_xyxy for member in members]),
+            scores=np.concatenate([member.scores for member in members]),
+            labels=np.concatenate([member.labels for member in members]),
+            sources=sources,
+        ),
+        class_ids=_checked_classes(members, dataset),
+        member_of_source=member_of_source,
+        view_of_source=view_of_source,
+    )
+
+
+def _sources(members: Sequence[Predictions]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    columns, member_of_source, view_of_source = [], [], []
+    for number, member in enumerate(members):
+        first_source = len(member_of_source)
+        columns.append(member.views.astype(np.uint16) + np.uint16(first_source))
+        member_of_source += [number] * len(member.provenance.views)
+        view_of_source += member.provenance.views
+    return np.concatenate(columns), np.array(member_of_source), tuple(view_of_source)
+
+
+def _checked_classes(members: Sequence[Predictions], dataset: CocoDataset) -> np.ndarray:
+    """Return the category ids, ascending, after making sure that no label is outside them."""
+    class_ids = np.sort(dataset.category_ids)
+    for number, member in enumerate(members, start=1):
+        if len(member) == 0:
+            continue
+        position = np.minimum(np.searchsorted(class_ids, member.labels), len(class_ids) - 1)
+        unknown = (
+            class_ids[position] != member.labels
+            if len(class_ids)
+            else member.labels == member.labels
+        )
+        if unknown.any():
+            raise UserError(
+                f"member {number} has {int(unknown.sum())} boxes of unknown classes, "
+                f"the first is label {int(member.labels[unknown][0])}",
+                where=member.provenance.run,
+                expected=f"category ids of {dataset.source}: {class_ids.tolist()}",
+            )
+    return class_ids
