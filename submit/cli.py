@@ -9,6 +9,9 @@ import click
 from data_tools.command_line import CommandGroup
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+FORMAT_FILE = click.option(
+    "--format-file", type=FILE, help="YAML with formats of your own (see docs/submission.md)."
+)
 
 
 @click.group(cls=CommandGroup)
@@ -20,7 +23,12 @@ def main() -> None:
 @click.argument("predictions_file", metavar="PRED", type=FILE)
 @click.option("--images", type=FILE, required=True, help="COCO file of the images, test.json.")
 @click.option("--out", type=FILE, required=True, help="The submission to write.")
-def write(predictions_file: Path, images: Path, out: Path) -> None:
+@click.option("--format", "format_name", default="aistages", show_default=True,
+              help="Name from `submit formats`.")  # fmt: skip
+@FORMAT_FILE
+def write(
+    predictions_file: Path, images: Path, out: Path, format_name: str, format_file: Path | None
+) -> None:
     """Write a prediction file as a submission.
 
     Every image is written, in the order of the COCO file; boxes are ordered by falling score and
@@ -30,11 +38,75 @@ def write(predictions_file: Path, images: Path, out: Path) -> None:
     Examples:
       python -m submit write work/ensemble/test.parquet --images data/test.json \\
           --out work/submission.csv
+      python -m submit write work/ensemble/test.parquet --images data/test.json \\
+          --out work/submission_kaggle.csv --format kaggle
     """
     from submit.reports import write_text
     from submit.writing import write_submission
 
-    click.echo(write_text(out, write_submission(predictions_file, images, out)))
+    report = write_submission(
+        predictions_file, images, out, format_name=format_name, format_file=format_file
+    )
+    click.echo(write_text(out, report))
+
+
+@main.command()
+@click.argument("submission", metavar="FILE", type=FILE)
+@click.option("--images", type=FILE, required=True, help="COCO file of the images, test.json.")
+@click.option("--format", "format_name", default="aistages", show_default=True,
+              help="Name from `submit formats`.")  # fmt: skip
+@FORMAT_FILE
+@click.option("--against", type=FILE, help="An earlier submission to compare with.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check(
+    submission: Path,
+    images: Path,
+    format_name: str,
+    format_file: Path | None,
+    against: Path | None,
+    as_json: bool,
+) -> None:
+    """Check a submission before it is handed in; errors end with status 2.
+
+    \b
+    Examples:
+      python -m submit check work/submission.csv --images data/test.json
+      python -m submit check work/submission.csv --images data/test.json --json
+      python -m submit check work/submission.csv --images data/test.json \\
+          --against work/submission.csv
+    """
+    from submit.checks import check_file
+    from submit.reports import check_text, json_text
+
+    result = check_file(submission, images, format_name=format_name, format_file=format_file)
+    difference = None
+    if against is not None:
+        from submit.comparison import compare_files
+
+        difference = compare_files(
+            against, submission, images, format_name=format_name, format_file=format_file
+        )
+    if as_json:
+        click.echo(json_text({**result.as_dict(), "against": difference}))
+    else:
+        click.echo(check_text(result, difference))
+    if result.errors:
+        raise SystemExit(2)
+
+
+@main.command()
+@FORMAT_FILE
+def formats(format_file: Path | None) -> None:
+    """List the submission formats.
+
+    \b
+    Examples:
+      python -m submit formats
+    """
+    from submit.formats import load_formats
+
+    for name, entry in load_formats(format_file).items():
+        click.echo(f"{name:<18} {entry.description}")
 
 
 @main.command()
@@ -43,8 +115,17 @@ def write(predictions_file: Path, images: Path, out: Path) -> None:
 @click.option("--json", "json_file", type=FILE, help="Also write all figures to this file.")
 @click.option("--bootstrap", default=1000, show_default=True, help="Samples for the interval.")
 @click.option("--seed", default=411, show_default=True, help="Seed of those samples.")
+@click.option("--format", "format_name", help="Submission format of FILE, if it is not a CSV "
+              "of the seed's competition, COCO results or a prediction file.")  # fmt: skip
+@FORMAT_FILE
 def score(
-    predictions_file: Path, truth: Path, json_file: Path | None, bootstrap: int, seed: int
+    predictions_file: Path,
+    truth: Path,
+    json_file: Path | None,
+    bootstrap: int,
+    seed: int,
+    format_name: str | None,
+    format_file: Path | None,
 ) -> None:
     """Score predictions or a submission against the truth, with both metrics.
 
@@ -58,6 +139,12 @@ def score(
     from submit.scoring import score_file
 
     result = score_file(
-        predictions_file, truth, bootstrap_samples=bootstrap, seed=seed, json_file=json_file
+        predictions_file,
+        truth,
+        bootstrap_samples=bootstrap,
+        seed=seed,
+        json_file=json_file,
+        format_name=format_name,
+        format_file=format_file,
     )
     click.echo(score_text(result))

@@ -19,6 +19,7 @@ from submit.bootstrap import (
 )
 from submit.coco_metric import AREA_NAMES, MAX_DETECTIONS, CocoMatcher, mean_or_none, summarize
 from submit.competition_metric import IOU_THRESHOLD, CompetitionMatcher
+from submit.format_reading import read_any
 from submit.leaks import leak_report
 from submit.tables import ScoringTable, scoring_table
 
@@ -142,12 +143,14 @@ def score_file(
     bootstrap_samples: int = 0,
     seed: int = DEFAULT_SEED,
     json_file: str | Path | None = None,
+    format_name: str | None = None,
+    format_file: str | Path | None = None,
 ) -> dict[str, Any]:
     """Score a prediction file of any kind as `score`; write the result as JSON when asked to."""
-    from data_tools.prediction_files import read_predictions
-
     truth = read_coco(truth_file)
-    predictions = read_predictions(predictions_file, truth)
+    predictions = read_any(
+        predictions_file, truth, format_name=format_name, format_file=format_file
+    )
     result = score(predictions, truth, bootstrap_samples=bootstrap_samples, seed=seed)
     result = {"file": str(predictions_file), "truth": str(truth_file), **result}
     if json_file is not None:

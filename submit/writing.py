@@ -9,8 +9,10 @@ import numpy as np
 
 from data_tools.boxes import clip_boxes
 from data_tools.coco import CocoDataset, read_coco
+from data_tools.errors import UserError
 from data_tools.predictions import Predictions, predictions_from_rows
-from data_tools.submission_csv import write_submission_csv
+from submit.format_writing import write_in_format
+from submit.formats import DEFAULT_FORMAT, find_format
 from submit.tables import check_same_images, positions_of
 
 
@@ -38,9 +40,11 @@ def prepared(predictions: Predictions, dataset: CocoDataset) -> tuple[Prediction
     """Return the boxes as they go into a submission, and what was changed.
 
     Raises:
-        UserError: the predictions are not for exactly the images of `dataset`.
+        UserError: the predictions are not for exactly the images of `dataset`, or have labels
+            that it does not list.
     """
     check_same_images(predictions, dataset)
+    _refuse_unknown_labels(predictions, dataset)
     position, _ = positions_of(predictions.image_id_of_row, dataset.image_ids)
     clipped = clip_boxes(predictions.boxes_xyxy, dataset.sizes_wh[position].astype(np.float32))
     changed = (clipped != predictions.boxes_xyxy).any(axis=1)
@@ -69,12 +73,35 @@ def prepared(predictions: Predictions, dataset: CocoDataset) -> tuple[Prediction
 
 
 def write_submission(
-    predictions_file: str | Path, images_file: str | Path, out: str | Path
+    predictions_file: str | Path,
+    images_file: str | Path,
+    out: str | Path,
+    *,
+    format_name: str = DEFAULT_FORMAT,
+    format_file: str | Path | None = None,
 ) -> WriteReport:
-    """Read predictions of any kind and write them as a submission for `images_file`."""
+    """Read predictions of any kind and write them as a submission for `images_file`.
+
+    Raises:
+        UserError: an input is missing or broken, or made for other images.
+    """
     from data_tools.prediction_files import read_predictions
 
+    submission_format = find_format(format_name, format_file)
     dataset = read_coco(images_file)
     predictions, report = prepared(read_predictions(predictions_file, dataset), dataset)
-    write_submission_csv(out, predictions, dataset)
+    write_in_format(out, predictions, dataset, submission_format)
     return report
+
+
+def _refuse_unknown_labels(predictions: Predictions, dataset: CocoDataset) -> None:
+    _, known = positions_of(predictions.labels, dataset.category_ids)
+    if known.all():
+        return
+    row = int(np.flatnonzero(~known)[0])
+    raise UserError(
+        f"{int((~known).sum())} boxes have a label that is no class of the dataset, "
+        f"the first is {int(predictions.labels[row])}",
+        where=f"row {row}, image {int(predictions.image_id_of_row[row])}",
+        expected=f"one of {dataset.category_ids.tolist()} (from {dataset.source})",
+    )
