@@ -1,0 +1,217 @@
+"""Command line of the experiments: list, run, compare, report."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from data_tools.command_line import CommandGroup
+from data_tools.errors import UserError
+
+WORK = click.option(
+    "--work", type=click.Path(path_type=Path), default=Path("work"), show_default=True,
+    help="Work root.",
+)  # fmt: skip
+DATA = click.option(
+    "--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True,
+    help="Data root: train.json, test.json, images.",
+)  # fmt: skip
+
+
+@click.group(cls=CommandGroup, no_args_is_help=True)
+def main() -> None:
+    """Controlled experiments, comparison of runs, and the HTML report.
+
+    \b
+    Examples:
+      python -m experiments list
+      python -m experiments report
+    """
+
+
+@main.command("list")
+@WORK
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(work: Path, as_json: bool) -> None:
+    """List the experiments that the kit brings and the runs on disk.
+
+    \b
+    Examples:
+      python -m experiments list
+      python -m experiments list --work work --json
+    """
+    from experiments.catalogue import listed_runs, shipped_experiments
+
+    experiments, runs = shipped_experiments(), listed_runs(work)
+    if as_json:
+        named = [
+            {"name": each.name, "question": each.question, "arms": [arm.name for arm in each.arms]}
+            for each in experiments
+        ]
+        click.echo(json.dumps({"experiments": named, "runs": [asdict(run) for run in runs]}))
+        return
+    for experiment in experiments:
+        arms = ", ".join(arm.name for arm in experiment.arms)
+        click.echo(f"{experiment.name:18} {experiment.question}  [{arms}]")
+    click.echo("" if runs else f"\nNo runs under {work / 'runs'} yet.")
+    for run in runs:
+        score = "-" if run.score is None else f"{run.score:.4f}"
+        leaked = "  LEAKED" if run.leaked else ""
+        click.echo(f"{run.name:44} {run.state:12} {run.epochs:>8} epochs  {score}{leaked}")
+
+
+def _seeds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    seeds = value.split(",")
+    if not all(seed.strip().isdigit() for seed in seeds):
+        raise click.BadParameter(f"{value!r} is not a list of seeds such as 42,43")
+    return tuple(dict.fromkeys(int(seed) for seed in seeds))
+
+
+@main.command("run")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--scale", type=click.Choice(["smoke", "full"]), help="Instead of the file's scale.")
+@click.option("--seeds", callback=_seeds, help="Instead of the file's seeds: 42,43.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Train every arm for this long instead of for equal epochs.",
+)
+@click.option("--only", multiple=True, help="Train this arm only; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Check the arms and print the commands.")
+@DATA
+@WORK
+def run_command(
+    file: Path,
+    scale: str | None,
+    seeds: tuple[int, ...] | None,
+    minutes: float | None,
+    only: tuple[str, ...],
+    dry_run: bool,
+    data: Path,
+    work: Path,
+) -> None:  # fmt: skip
+    """Train the arms of an experiment FILE that are missing.
+
+    Refuses, before any training, an arm that differs from the base in more than one factor.
+    Finished runs are left alone, unfinished ones resumed.
+
+    \b
+    Examples:
+      python -m experiments run experiments/mosaic_smoke.yaml --dry-run
+      python -m experiments run experiments/dcn.yaml --scale smoke --seeds 42,43 --dry-run
+    """
+    import shlex
+
+    from experiments.plan import Place, plan_runs, train_command
+    from experiments.run_arms import run_experiment
+    from experiments.spec import read_experiment
+
+    place = Place(data, work)
+    experiment = read_experiment(file, scale=scale, minutes=minutes)
+    planned = plan_runs(experiment, place, seeds=seeds, only=only)
+    if dry_run:
+        click.echo(f"{experiment.name}: each arm differs from the base in one factor.")
+        for each in planned:
+            click.echo(f"# {each.name}: {each.state}")
+            click.echo(shlex.join(["python", *train_command(each, place)[1:]]))
+        return
+    run_experiment(experiment, planned, place, say=click.echo)
+    names = dict.fromkeys(f"{experiment.name}-{each.arm.name}" for each in planned)
+    click.echo(f"Done. Next: python -m experiments compare {' '.join(names)} --work {work}")
+
+
+@main.command("compare")
+@click.argument("runs", nargs=-1, required=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=100),
+    default=1000,
+    show_default=True,
+    help="Bootstrap samples over images.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option("--classes/--no-classes", default=True, help="Show the per-class rows.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON here.")
+@WORK
+def compare_command(
+    runs: tuple[str, ...],
+    samples: int,
+    seed: int,
+    classes: bool,
+    json_path: Path | None,
+    work: Path,
+) -> None:  # fmt: skip
+    """Compare RUNS with the first of them: mean and intervals, factors, leaks.
+
+    A run is a folder, or an experiment's name without `-seed42`, which means all its seeds.
+
+    \b
+    Examples:
+      python -m experiments compare work/runs/tood_dcn/fold3 work/runs/yolox/fold3
+      python -m experiments compare tood_dcn retinanet --no-classes --samples 200
+    """
+    from rich.console import Console
+
+    from data_tools.files import write_json
+    from experiments.arms_on_disk import find_group
+    from experiments.compare import compare_groups
+    from experiments.comparison_text import comparison_text
+
+    if len(runs) < 2:
+        raise UserError("one run is not a comparison", expected="two runs or more: A B...")
+    groups = [find_group(name, work) for name in runs]
+    comparisons = [
+        compare_groups(groups[0], other, work, samples=samples, seed=seed) for other in groups[1:]
+    ]
+    # A pipe has no width of its own: tables are not to be folded in a log file.
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for comparison in comparisons:
+        console.print(comparison_text(comparison, per_class=classes))
+    if json_path:
+        write_json(json_path, [asdict(comparison) for comparison in comparisons])
+
+
+@main.command("report")
+@click.option("--out", type=click.Path(path_type=Path), help="[default: WORK/report.html]")
+@click.option("--fold", type=int, help="Validation fold shown. [default: that of most runs]")
+@click.option(
+    "--images",
+    type=click.IntRange(1, 60),
+    default=24,
+    show_default=True,
+    help="Number of pictures in each box viewer.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=100),
+    default=500,
+    show_default=True,
+    help="Bootstrap samples over images.",
+)
+@DATA
+@WORK
+def report_command(
+    out: Path | None, fold: int | None, images: int, samples: int, data: Path, work: Path
+) -> None:  # fmt: skip
+    """Write one offline HTML file about everything under the work root.
+
+    \b
+    Examples:
+      python -m experiments report
+      python -m experiments report --work work --data data --out work/report.html
+    """
+    from data_tools.paths import WorkPaths
+    from experiments.report.write import ReportOptions, write_report
+
+    path = out or WorkPaths(work).report_html
+    options = ReportOptions(data=data, work=work, fold=fold, image_count=images, samples=samples)
+    summary = write_report(path, options)
+    click.echo(f"{path}: {summary.megabytes:.1f} MB. {summary.verdict}")
+    for note in summary.notes:
+        click.echo(f"  {note}")

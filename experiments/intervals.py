@@ -1,0 +1,97 @@
+"""Intervals for a mean over seeds and for a difference, and what they let one say."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+CONFIDENCE = 0.95
+Verdict = Literal["higher", "lower", "not established"]
+
+
+class Interval(NamedTuple):
+    """Lower and upper end, both included."""
+
+    low: float
+    high: float
+
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside; an end at zero does not count as outside."""
+        return self.low > 0 or self.high < 0
+
+
+def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return Student's t interval of the mean of (S,) values; None for fewer than two.
+
+    Source: any statistics text; mean +- t(S - 1) * s / sqrt(S).
+    """
+    from scipy.stats import t
+
+    values = _known(values)
+    if len(values) < 2:
+        return None
+    half = t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    mean = values.mean()
+    return Interval(float(mean - half), float(mean + half))
+
+
+def difference_interval(
+    base: np.ndarray, other: np.ndarray, *, paired: bool, confidence: float = CONFIDENCE
+) -> Interval | None:
+    """Return the t interval of mean(other) - mean(base) over seeds; None for fewer than two.
+
+    Args:
+        base: (S,) values of the base, one per seed.
+        other: (S',) values of the other arm; in the order of the same seeds when paired.
+        paired: whether value i of both has the same seed; else Welch's interval.
+        confidence: share of intervals that cover the true difference.
+    """
+    from scipy.stats import t
+
+    base, other = np.asarray(base, dtype=float), np.asarray(other, dtype=float)
+    if paired:
+        return mean_interval(other - base, confidence)
+    base, other = _known(base), _known(other)
+    if min(len(base), len(other)) < 2:
+        return None
+    parts = np.array([base.var(ddof=1) / len(base), other.var(ddof=1) / len(other)])
+    difference = float(other.mean() - base.mean())
+    if parts.sum() == 0:
+        return Interval(difference, difference)
+    counts = np.array([len(base), len(other)])
+    freedom = parts.sum() ** 2 / (parts**2 / (counts - 1)).sum()
+    half = float(t.ppf((1 + confidence) / 2, freedom) * math.sqrt(parts.sum()))
+    return Interval(difference - half, difference + half)
+
+
+def percentile_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return the percentile interval of (R,) bootstrap values; None when none is a number.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    values = _known(values)
+    if not len(values):
+        return None
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return Interval(float(low), float(high))
+
+
+def verdict(difference: float | None, *intervals: Interval | None) -> Verdict:
+    """Say what the intervals establish; any that straddles zero means "not established".
+
+    With no interval at all nothing is established, however large the difference looks.
+    """
+    known = [interval for interval in intervals if interval is not None]
+    if difference is None or not known or not all(i.excludes_zero() for i in known):
+        return "not established"
+    if all(interval.low > 0 for interval in known):
+        return "higher"
+    return "lower" if all(interval.high < 0 for interval in known) else "not established"
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, dtype=float).ravel()
+    return values[~np.isnan(values)]
