@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from data_tools.command_line import CommandGroup
+from data_tools.pseudo.cli import pseudo
 
 FilePath = click.Path(path_type=Path)
 
@@ -14,6 +15,9 @@ FilePath = click.Path(path_type=Path)
 @click.group(cls=CommandGroup, context_settings={"max_content_width": 100})
 def main() -> None:
     """Datasets: draw, check, split, pseudo-label, measure, convert."""
+
+
+main.add_command(pseudo)
 
 
 @main.command()
@@ -46,6 +50,46 @@ def sample(
         f"{outcome}: {train_images} training and {test_images} test images, "
         f"{size} x {size} pixels, seed {seed}, in {out}"
     )
+
+
+@main.command()
+@click.argument("data", type=FilePath, default=Path("data"))
+@click.option(
+    "--coco",
+    "coco_paths",
+    type=FilePath,
+    multiple=True,
+    help="Annotation files to check.  [default: train.json and test.json of DATA]",
+)
+@click.option("--quick", is_flag=True, help="Read image headers only; no near-duplicates.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def verify(
+    context: click.Context, data: Path, coco_paths: tuple[Path, ...], quick: bool, as_json: bool
+) -> None:
+    """Check the annotations and images of the data root DATA; ends with status 2 on errors.
+
+    \b
+    Examples:
+      python -m data_tools verify data
+      python -m data_tools verify data --quick --json
+    """
+    import json
+
+    from data_tools.paths import DataPaths
+    from data_tools.verify import verify_dataset
+    from data_tools.verify_report import show
+
+    paths = DataPaths(data)
+    result = verify_dataset(
+        coco_paths or (paths.train_json, paths.test_json), data, decode=not quick
+    )
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), indent=2))
+    else:
+        show(result)
+    if result.count("error"):
+        context.exit(2)
 
 
 @main.command()

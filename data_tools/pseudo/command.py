@@ -1,0 +1,290 @@
+"""`data_tools pseudo`: read, check for leaks and duplicates, build, and write one or more folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from data_tools.coco import CocoDataset, read_coco, write_coco
+from data_tools.errors import UserError
+from data_tools.files import sha256_of_file
+from data_tools.prediction_files import read_predictions
+from data_tools.predictions import Predictions
+from data_tools.pseudo.build import PseudoCounts, PseudoRules, build_pseudo_set
+from data_tools.pseudo.duplicates import DuplicateReport, find_test_duplicates
+from data_tools.pseudo.teachers import (
+    chain_of_rounds,
+    leak_reasons,
+    refuse_leaks,
+    teachers_as_list,
+    validation_file_names,
+)
+from data_tools.pseudo.thresholds import (
+    Thresholds,
+    density_thresholds,
+    given_thresholds,
+    precision_thresholds,
+)
+
+FOLD_PLACEHOLDER = "{fold}"
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class PseudoRequest:
+    """One call of `data_tools pseudo`, for one fold.
+
+    Attributes:
+        train: plain training part of the fold.
+        test: images to be labelled.
+        predictions: the teachers' boxes on them.
+        out: file to write.
+        val: validation part; None to derive it from split.json beside `train`.
+        threshold: lowest score; None with one of the two other ways to choose it.
+        class_thresholds: exceptions by class name.
+        target_precision: choose thresholds on `oof` and `truth` for this precision.
+        match_density: choose the threshold for as many boxes per image as in training.
+        oof, truth: out-of-fold predictions and their truth, for `target_precision`.
+        rules: limits per image and the weight rule.
+        round_number: 1, or one more than the round whose students are the teachers.
+        previous: pseudo-label file of the round before; None to look for it beside `out`.
+        image_root: what `file_name` is relative to; None for the folder of `test`.
+        check_duplicates: compare pictures of test and training.
+        force: write leaking labels, marked LEAKED.
+    """
+
+    train: Path
+    test: Path
+    predictions: Path
+    out: Path
+    val: Path | None = None
+    threshold: float | None = None
+    class_thresholds: dict[str, float] = field(default_factory=dict)
+    target_precision: float | None = None
+    match_density: bool = False
+    oof: Path | None = None
+    truth: Path | None = None
+    rules: PseudoRules = field(default_factory=PseudoRules)
+    round_number: int = 1
+    previous: Path | None = None
+    image_root: Path | None = None
+    check_duplicates: bool = True
+    force: bool = False
+
+    def for_fold(self, fold: int) -> PseudoRequest:
+        """Return the request with `{fold}` in its paths replaced."""
+        changed = {
+            name: Path(str(value).replace(FOLD_PLACEHOLDER, str(fold)))
+            for name, value in vars(self).items()
+            if isinstance(value, Path)
+        }
+        return replace(self, **changed)
+
+
+@dataclass(frozen=True)
+class PseudoResult:
+    """A pseudo-label set that is ready to be written, and what there is to say about it."""
+
+    request: PseudoRequest
+    dataset: CocoDataset
+    counts: PseudoCounts
+    thresholds: dict[str, float | None]
+    choice: str
+    duplicates: DuplicateReport
+    leaked: tuple[str, ...]
+
+
+def requests_of_folds(request: PseudoRequest, folds: Sequence[int]) -> list[PseudoRequest]:
+    """Return one request per fold; with no folds the request as it is.
+
+    Raises:
+        UserError: several folds, but a path that must differ has no `{fold}`.
+    """
+    if not folds:
+        return [request]
+    for name in ("train", "out", "predictions"):
+        path = getattr(request, name)
+        if FOLD_PLACEHOLDER not in str(path):
+            raise UserError(
+                f"--{name} is the same file for every fold",
+                where=path,
+                expected=f"{FOLD_PLACEHOLDER} where the fold's number stands: each fold needs "
+                "teachers that did not see its validation images",
+            )
+    return [request.for_fold(fold) for fold in folds]
+
+
+def make_pseudo_sets(
+    requests: Sequence[PseudoRequest], tick: Callable[[], None] = lambda: None
+) -> list[PseudoResult]:
+    """Build every set, then write them: a fold that is refused leaves no other one written."""
+    results = [make_pseudo_set(request, tick) for request in requests]
+    for result in results:
+        write_coco(result.request.out, result.dataset)
+    return results
+
+
+def make_pseudo_set(
+    request: PseudoRequest, tick: Callable[[], None] = lambda: None
+) -> PseudoResult:
+    """Check one request and build its set without writing it.
+
+    Raises:
+        UserError: unreadable input, predictions of another dataset, a leak without `force`, or
+            no box that reaches its threshold.
+    """
+    train, test = read_coco(request.train), read_coco(request.test)
+    _check_inputs(request, train, test)
+    predictions = read_predictions(request.predictions, test)
+    _refuse_empty(predictions, request)
+    validation = validation_file_names(train, request.train, request.val)
+    leaked = leak_reasons(predictions.provenance, validation)
+    if not request.force:
+        refuse_leaks(leaked, request.predictions)
+    thresholds = _thresholds(request, train, predictions)
+    chain = chain_of_rounds(
+        predictions.provenance, request.round_number, request.out, request.previous
+    )
+    duplicates = find_test_duplicates(
+        request.image_root or request.test.parent,
+        test.file_names,
+        [*train.file_names, *sorted(validation)],
+        enabled=request.check_duplicates,
+        tick=tick,
+    )
+    dataset, counts = build_pseudo_set(
+        train,
+        test,
+        predictions,
+        thresholds,
+        request.rules,
+        excluded=duplicates.test_file_names,
+        reserved_image_ids=_image_ids_beside(request, validation),
+    )
+    if not counts.images:
+        _refuse_nothing_kept(request, predictions, counts)
+    result = PseudoResult(
+        request=request,
+        dataset=dataset,
+        counts=counts,
+        thresholds=thresholds.by_name(train),
+        choice=thresholds.choice,
+        duplicates=duplicates,
+        leaked=leaked,
+    )
+    note = _note(result, train, predictions, chain)
+    return replace(result, dataset=replace(dataset, info={**dataset.info, "boxcamp": note}))
+
+
+def _check_inputs(request: PseudoRequest, train: CocoDataset, test: CocoDataset) -> None:
+    if request.round_number < 1:
+        raise UserError(f"--round is {request.round_number}", expected="1 or more")
+    if (train.info.get("boxcamp") or {}).get("round"):
+        raise UserError(
+            "the training part already holds pseudo-labels",
+            where=request.train,
+            expected="the plain training part of the fold, such as work/folds/train_3.json",
+        )
+    if test.categories and test.categories != train.categories:
+        raise UserError(
+            "training and test files have different categories",
+            where=request.test,
+            expected=f"the categories of {request.train}",
+        )
+
+
+def _refuse_empty(predictions: Predictions, request: PseudoRequest) -> None:
+    if not len(predictions):
+        raise UserError(
+            f"the prediction file has no boxes ({len(predictions.image_ids)} images)",
+            where=request.predictions,
+            expected="predicted boxes with scores",
+            next_step="train longer, or lower the score threshold of `python -m models predict`",
+        )
+
+
+def _refuse_nothing_kept(
+    request: PseudoRequest, predictions: Predictions, counts: PseudoCounts
+) -> None:
+    raise UserError(
+        f"no test image is left: {counts.boxes_below_threshold} of {len(predictions)} boxes are "
+        f"below the threshold, the highest score is {float(predictions.scores.max()):.3f}, "
+        f"{counts.images_excluded_as_duplicates} images are duplicates",
+        where=request.predictions,
+        expected=f"at least one image with {request.rules.min_boxes} boxes",
+        next_step="lower --threshold (or --target-precision), or use --match-density",
+    )
+
+
+def _thresholds(request: PseudoRequest, train: CocoDataset, predictions: Predictions) -> Thresholds:
+    ways = [
+        name
+        for name, given in (
+            ("--threshold", request.threshold is not None),
+            ("--target-precision", request.target_precision is not None),
+            ("--match-density", request.match_density),
+        )
+        if given
+    ]
+    if len(ways) > 1:
+        raise UserError(f"{' and '.join(ways)} exclude each other", expected="one of them")
+    if request.class_thresholds and ways not in ([], ["--threshold"]):
+        raise UserError(f"--class-threshold does not go with {ways[0]}", expected="--threshold")
+    if request.match_density:
+        return density_thresholds(predictions, train)
+    if request.target_precision is None:
+        threshold = DEFAULT_THRESHOLD if request.threshold is None else request.threshold
+        return given_thresholds(train, threshold, request.class_thresholds)
+    if request.oof is None or request.truth is None:
+        raise UserError(
+            "--target-precision needs out-of-fold predictions and their truth",
+            expected="--oof work/runs/.../predictions/val.parquet --truth work/folds/val_3.json",
+        )
+    truth = read_coco(request.truth)
+    out_of_fold = read_predictions(request.oof, truth).sorted_by_score()
+    return precision_thresholds(out_of_fold, truth, request.target_precision)
+
+
+def _image_ids_beside(request: PseudoRequest, validation: set[str]) -> set[int]:
+    """Return the ids of the validation images where their file is at hand."""
+    path = request.val
+    if path is None:
+        path = request.train.with_name(request.train.name.replace("train", "val", 1))
+    if not validation or not path.is_file():
+        return set()
+    return set(read_coco(path).image_ids.tolist())
+
+
+def _note(
+    result: PseudoResult,
+    train: CocoDataset,
+    predictions: Predictions,
+    chain: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the provenance block that is stored in the file's `info`."""
+    request, provenance = result.request, predictions.provenance
+    added = result.dataset.images[len(train.images) :]
+    return {
+        **(train.info.get("boxcamp") or {}),
+        "round": request.round_number,
+        "teachers": teachers_as_list(provenance),
+        "predictions": {
+            "file": str(request.predictions),
+            "sha256": sha256_of_file(request.predictions),
+        },
+        "train_sha256": sha256_of_file(request.train),
+        "test_sha256": sha256_of_file(request.test),
+        "thresholds": result.thresholds,
+        "threshold_choice": result.choice,
+        "rules": asdict(request.rules),
+        "counts": asdict(result.counts),
+        "pseudo_images": result.counts.images,
+        "pseudo_boxes": result.counts.boxes,
+        "pseudo_file_names": [image["file_name"] for image in added],
+        "duplicates": result.duplicates.as_dict(),
+        "teacher_file_names": sorted(provenance.seen_file_names()),
+        "leaked": list(result.leaked),
+        "chain": chain,
+    }

@@ -1,0 +1,89 @@
+"""Test pictures that are training or validation pictures too: reported, and not used as labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_tools.errors import UserError
+from data_tools.image_facts import ImageFacts, near_duplicates, read_image_facts
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class DuplicateReport:
+    """Which test images repeat a training or validation image.
+
+    Attributes:
+        checked: False when pictures were not compared, with the reason in `why_not`.
+        pairs: (test file name, other file name) with equal names, equal bytes or equal looks.
+        why_not: why pictures were not compared.
+    """
+
+    checked: bool
+    pairs: tuple[tuple[str, str], ...] = field(default_factory=tuple)
+    why_not: str | None = None
+
+    @property
+    def test_file_names(self) -> frozenset[str]:
+        """The test images to leave out."""
+        return frozenset(pair[0] for pair in self.pairs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            "checked": self.checked,
+            "why_not": self.why_not,
+            "images": len(self.test_file_names),
+            "examples": [list(pair) for pair in self.pairs[:EXAMPLES]],
+        }
+
+
+def find_test_duplicates(
+    image_root: Path,
+    test_file_names: Sequence[str],
+    other_file_names: Sequence[str],
+    *,
+    enabled: bool = True,
+    tick: Callable[[], None] = lambda: None,
+) -> DuplicateReport:
+    """Compare every test picture with every training and validation picture.
+
+    Args:
+        image_root: what the names are relative to.
+        test_file_names: pictures to be labelled.
+        other_file_names: pictures with truth.
+        enabled: False compares names only.
+        tick: called after each picture that was read.
+    """
+    same_name = [(name, name) for name in sorted(set(test_file_names) & set(other_file_names))]
+    if not enabled:
+        return DuplicateReport(False, tuple(same_name), "switched off")
+    names = [*test_file_names, *other_file_names]
+    missing = [name for name in names if not (image_root / name).is_file()]
+    if missing:
+        why_not = f"{len(missing)} of {len(names)} images are not in {image_root}"
+        return DuplicateReport(False, tuple(same_name), why_not)
+    facts = read_image_facts(image_root, names, pixels="reduced", tick=tick)
+    _refuse_broken(facts, image_root)
+    tests = len(test_file_names)
+    across = [
+        (names[first], names[second])
+        for first, second in near_duplicates(facts)
+        if first < tests <= second
+    ]
+    return DuplicateReport(True, tuple(dict.fromkeys([*same_name, *across])))
+
+
+def _refuse_broken(facts: Sequence[ImageFacts], image_root: Path) -> None:
+    broken = [fact for fact in facts if fact.problem is not None]
+    if broken:
+        raise UserError(
+            f"{len(broken)} images cannot be used: {broken[0].problem}",
+            where=image_root / broken[0].file_name,
+            expected="images that can be decoded",
+            next_step=f"python -m data_tools verify {image_root}",
+        )
