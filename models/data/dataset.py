@@ -12,9 +12,12 @@ import torch
 from torch.utils.data import Dataset
 
 from data_tools.coco import CocoDataset
-from models.data.decode import PictureLoader
-from models.data.geometry import clip_and_keep, fitted_size, mirror, scaling, transform_boxes
+from models.data.colour import distort, draw_distortion, draw_hsv_shifts, shift_hsv
+from models.data.decode import PictureLoader, choose_reduction
+from models.data.geometry import fit_scale, mirror, transform_boxes
+from models.data.render import Layer, new_canvas, paint, place_boxes
 from models.data.sample import Sample, SampleKey
+from models.data.scene import Scene, ScenePlanner
 from models.data.settings import complete_augment
 from models.data.table import annotation_table
 
@@ -45,7 +48,8 @@ class TrainDataset(Dataset[Sample]):
         self.table = annotation_table(coco)
         self.augment = complete_augment(augment)
         self.image_size_wh = (int(image_size_wh[0]), int(image_size_wh[1]))
-        self.seed, self.epochs = seed, epochs
+        self.seed = seed
+        self.planner = ScenePlanner(self.table, self.augment, self.image_size_wh, seed, epochs)
         self.loader = PictureLoader(self.table, image_root, self.augment["cache_mb"] << 20)
 
     def __len__(self) -> int:
@@ -54,29 +58,81 @@ class TrainDataset(Dataset[Sample]):
     def __getitem__(self, key: SampleKey | tuple[int, ...]) -> Sample:
         key = SampleKey(*key)
         rng = np.random.default_rng((self.seed, key.epoch, key.index, key.repetition))
-        return self._plain(key, rng)
-
-    def _plain(self, key: SampleKey, rng: np.random.Generator) -> Sample:
-        table, target_wh = self.table, self.image_size_wh
-        size_wh = table.size_wh(key.index)
-        mode = self.augment["resize"]["mode"]
-        new_wh = fitted_size(size_wh, target_wh, keep_ratio=mode != "stretch")
-        scale_xy = new_wh[0] / size_wh[0], new_wh[1] / size_wh[1]
-        picture = self.loader.load(key.index, max(scale_xy))
-        pixels = cv2.resize(picture.pixels, new_wh, interpolation=cv2.INTER_LINEAR)
-        matrix = scaling(*scale_xy)
+        scene = self.planner.plan(key, rng)
+        pixels = self._recoloured(self._drawn(scene, key.epoch), rng)
+        boxes, labels, weights = self._boxes(scene)
         if rng.random() < self.augment["flip"]:
-            pixels, matrix = pixels[:, ::-1], mirror(new_wh[0]) @ matrix
-        rows = table.rows(key.index)
-        boxes, keep = clip_and_keep(transform_boxes(table.boxes_xyxy[rows], matrix), new_wh)
+            # The padding stays at the right and bottom: only the content is turned round.
+            pixels = _flipped(pixels, scene.content_wh)
+            boxes = transform_boxes(boxes, mirror(scene.content_wh[0]))
+        if not pixels.flags.writeable:
+            pixels = pixels.copy()
         return Sample(
-            image=torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
-            boxes_xyxy=torch.from_numpy(boxes[keep]),
-            labels=torch.from_numpy(table.labels[rows][keep]),
-            weights=torch.from_numpy(table.weights[rows][keep]),
-            image_id=int(table.image_ids[key.index]),
-            file_name=str(table.file_names[key.index]),
-            source_images=(str(table.file_names[key.index]),),
-            size_wh=new_wh,
-            original_size_wh=size_wh,
+            image=torch.from_numpy(pixels).permute(2, 0, 1),
+            boxes_xyxy=torch.from_numpy(boxes),
+            labels=torch.from_numpy(labels),
+            weights=torch.from_numpy(weights),
+            image_id=int(self.table.image_ids[key.index]),
+            file_name=str(self.table.file_names[key.index]),
+            source_images=self._source_images(scene),
+            size_wh=scene.content_wh,
+            original_size_wh=self.table.size_wh(key.index),
         )
+
+    def _drawn(self, scene: Scene, epoch: int) -> np.ndarray:
+        mixing = self.planner.mixes_images(epoch)
+        if not mixing:
+            self.loader.cache.clear()
+        pixels = new_canvas(scene.canvas_wh, scene.fill_bgr)
+        for layer in scene.layers:
+            pixels = self._painted(pixels, layer, mixing)
+        if scene.blended is None:
+            return pixels
+        second = new_canvas(scene.canvas_wh, self.planner.grey)
+        return cv2.addWeighted(pixels, 0.5, self._painted(second, scene.blended, mixing), 0.5, 0)
+
+    def _painted(self, canvas: np.ndarray, layer: Layer, mixing: bool) -> np.ndarray:
+        if not layer.is_seen((canvas.shape[1], canvas.shape[0])):
+            return canvas
+        keep = mixing and self._is_shared(layer)
+        return paint(canvas, self.loader.load(layer.index, layer.decode_scale, keep=keep), layer)
+
+    def _is_shared(self, layer: Layer) -> bool:
+        """Return whether other samples of the epoch can use the same decoded picture."""
+        fit = fit_scale(self.table.size_wh(layer.index), self.image_size_wh)
+        scales = [fit] if self.augment["mixup"] or self.augment["affine"]["probability"] else []
+        scales += [fit / 2] if self.augment["affine"]["probability"] < 1 else []
+        return choose_reduction(layer.decode_scale) in map(choose_reduction, scales)
+
+    def _recoloured(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        hsv, photometric = self.augment["hsv"], self.augment["photometric"]
+        if rng.random() < photometric["probability"]:
+            pixels = distort(pixels, **draw_distortion(rng, photometric))
+        if rng.random() < hsv["probability"]:
+            pixels = shift_hsv(pixels, draw_hsv_shifts(rng, hsv))
+        return pixels
+
+    def _boxes(self, scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        layers = [*scene.layers, *([scene.blended] if scene.blended else [])]
+        limits = {key: self.augment[key] for key in ("min_box_px", "min_visible")}
+        parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for layer in layers:
+            rows = self.table.rows(layer.index)
+            boxes, keep = place_boxes(self.table.boxes_xyxy[rows], layer, scene.canvas_wh, **limits)
+            labels, weights = self.table.labels[rows], self.table.weights[rows]
+            parts.append((boxes[keep], labels[keep], weights[keep]))
+        boxes, labels, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return boxes, labels, weights
+
+    def _source_images(self, scene: Scene) -> tuple[str, ...]:
+        layers = [*scene.layers, *([scene.blended] if scene.blended else [])]
+        return tuple(str(self.table.file_names[layer.index]) for layer in layers)
+
+
+def _flipped(pixels: np.ndarray, content_wh: tuple[int, int]) -> np.ndarray:
+    width, height = content_wh
+    if pixels.shape[1::-1] == content_wh:
+        return cv2.flip(pixels, 1)
+    flipped = pixels.copy()
+    flipped[:height, :width] = cv2.flip(pixels[:height, :width], 1)
+    return flipped

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from data_tools.errors import UserError
@@ -48,6 +50,8 @@ class BatchLoader:
             num_workers=workers,
             collate_fn=_unchanged,
             worker_init_fn=_start_worker,
+            # Its own: starting an epoch must not draw from the generator that the model uses.
+            generator=torch.Generator(),
             **options,
         )
 
@@ -89,5 +93,7 @@ def _unchanged(batch: Any) -> Any:
 
 
 def _start_worker(worker: int) -> None:
+    # Workers share the terminal: Ctrl-C is answered by the main process, between two steps.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # One thread per worker: OpenCV's own pool would compete with the other workers.
     cv2.setNumThreads(0)
