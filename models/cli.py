@@ -1,0 +1,189 @@
+"""Command line of `models`: parses, calls one function, prints one result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from data_tools.command_line import CommandGroup
+from models.registry import MODELS, SCALES
+
+
+@click.group(cls=CommandGroup)
+def main() -> None:
+    """Detectors: list them, train one, predict with it."""
+
+
+@main.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+def list_models(as_json: bool) -> None:
+    """List the models.
+
+    \b
+    Examples:
+        python -m models list
+        python -m models list --json
+    """
+    rows = [
+        {"name": spec.name, "summary": spec.summary, "licence": spec.licence} for spec in MODELS
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        click.echo(f"{row['name']:<{width}}  {row['summary']}  [{row['licence']}]")
+
+
+@main.command()
+@click.argument("model")
+@click.option(
+    "--data",
+    "data_root",
+    type=click.Path(path_type=Path),
+    default="data",
+    show_default=True,
+    help="Folder with train.json, test.json and the images.",
+)
+@click.option("--fold", type=int, required=True, help="Fold that is held out.")
+@click.option(
+    "--work",
+    "work_root",
+    type=click.Path(path_type=Path),
+    default="work",
+    show_default=True,
+    help="Folder of everything that the kit produces.",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(SCALES),
+    help="full: the recipe; smoke: a small version. Default: full with a GPU, else smoke.",
+)
+@click.option("--mosaic", type=click.FloatRange(0, 1), help="Share of samples made of 4 images.")
+@click.option(
+    "--pseudo",
+    type=click.Path(path_type=Path),
+    help="Training part of this fold with pseudo-labels (python -m data_tools pseudo).",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.")
+@click.option("--batch", "batch_size", type=click.IntRange(1), help="Images per step, all GPUs.")
+@click.option("--seed", type=click.IntRange(0), default=42, show_default=True)
+@click.option(
+    "--init", metavar="none|imagenet|FILE", help="Initial weights; default: as the recipe."
+)
+@click.option("--workers", type=click.IntRange(0), help="Processes that load images.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one setting of the config; may be given again. See docs/models.md.",
+)
+@click.option("--name", help="Experiment; default: the model and what differs from its recipe.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint, if there is one.")
+@click.option("--wandb", is_flag=True, help="Also log to Weights & Biases (offline works).")
+@click.option("--force", is_flag=True, help="Train although the validation fold leaks.")
+def train(**options: Any) -> None:
+    """Train MODEL on all folds but one, and score it on that one.
+
+    \b
+    Examples:
+        python -m models train tood_dcn --data data --fold 3 --resume
+        python -m models train yolox --data data --fold 3 --scale smoke --resume
+        python -m models train tood_dcn --data data --fold 3 --epochs 1 --name short --resume
+    """
+    from rich.console import Console
+
+    from models.run_folder import command_text
+    from models.train import TrainRequest, train
+    from models.training.interrupt import Interruption
+
+    console = Console()
+    command = command_text()
+    try:
+        finished = train(TrainRequest(**options, command=command), console)
+    except Interruption as stop:
+        resume = command if "--resume" in command else f"{command} --resume"
+        console.print(
+            f"stopped by {stop}; the checkpoint is saved. Continue with:\n  {resume}",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        sys.exit(stop.exit_status)
+    if finished:
+        score = finished["val"]["competition_map50"]
+        console.print(
+            f"best epoch {finished['epoch'] + 1}: competition_map50 {score or 0:.4f}",
+            highlight=False,
+        )
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--split",
+    type=click.Choice(["val", "test"]),
+    required=True,
+    help="val: the fold held out in training; test: the images of test.json.",
+)
+@click.option(
+    "--data",
+    "data_root",
+    type=click.Path(path_type=Path),
+    help="Folder of the dataset; default: the run's.",
+)
+@click.option(
+    "--tta",
+    "views",
+    multiple=True,
+    metavar="VIEW",
+    help="One more view: hflip, vflip, rot90, rot180, rot270, scale1.25, or several joined by +.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Default: predictions/ of the run.")
+@click.option("--batch", "batch_size", type=click.IntRange(1), help="Images at once.")
+@click.option("--workers", type=click.IntRange(0), help="Processes that load images.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option("--allow-unfinished", is_flag=True, help="Predict before training has ended.")
+def predict(**options: Any) -> None:
+    """Predict a split with the best checkpoint of RUN.
+
+    \b
+    Examples:
+        python -m models predict work/runs/tood_dcn/fold3 --split val
+        python -m models predict work/runs/tood_dcn/fold3 --split test
+        python -m models predict work/runs/yolox/fold3 --split val --tta hflip --out work/tta.parquet
+    """
+    from rich.console import Console
+
+    from models.predict import PredictRequest, predict
+
+    result = predict(PredictRequest(**options), Console())
+    table = result.predictions
+    click.echo(f"{result.path}: {len(table)} boxes on {len(table.image_ids)} images")
+    for number, view in enumerate(table.provenance.views):
+        boxes = int((table.views == number).sum())
+        click.echo(f"  view {view}: {boxes} boxes, {result.seconds_of_view[view]:.1f} s")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a table.")
+def doctor(as_json: bool) -> None:
+    """Say what this machine has and what is missing, with the command that fixes it.
+
+    \b
+    Examples:
+        python -m models doctor
+        python -m models doctor --json
+    """
+    from models.doctor import examine, format_report
+
+    report = examine()
+    click.echo(json.dumps(report, indent=2) if as_json else format_report(report))

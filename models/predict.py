@@ -1,0 +1,179 @@
+"""`models predict`: a run's detector over a dataset, into a prediction file with provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from data_tools.coco import CocoDataset, read_coco
+from data_tools.errors import UserError
+from data_tools.paths import DataPaths, RunPaths
+from data_tools.prediction_files import write_predictions
+from data_tools.predictions import Predictions
+from data_tools.provenance import Provenance
+from models.registry import get_model
+from models.run_folder import read_config, read_run
+from models.train import choose_device, require_images
+
+SPLITS = ("val", "test")
+PLAIN_VIEW = "plain"
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """What the command line asks for.
+
+    Attributes:
+        run: run folder.
+        split: "val" (the fold held out) or "test".
+        data_root: folder of the dataset; None takes the run's.
+        views: test-time views besides the plain one.
+        out: prediction file; None puts it into the run folder.
+        device: "auto", "cpu" or "cuda".
+        batch_size: images at once; None takes the run's.
+        workers: processes that load images; None takes the run's.
+        allow_unfinished: predict although training has not ended.
+    """
+
+    run: Path
+    split: str
+    data_root: Path | None = None
+    views: tuple[str, ...] = ()
+    out: Path | None = None
+    device: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+    allow_unfinished: bool = False
+
+
+@dataclass(frozen=True)
+class PredictedFile:
+    """What was written, and how long each view took."""
+
+    path: Path
+    predictions: Predictions
+    seconds_of_view: dict[str, float]
+
+
+def predict(request: PredictRequest, console: Console) -> PredictedFile:
+    """Predict one split with a run's best checkpoint and write the prediction file.
+
+    Raises:
+        UserError: no run, an unfinished one, another dataset's classes, a corrupt image.
+    """
+    paths = RunPaths(request.run)
+    record, config = read_run(paths), read_config(paths)
+    _check_finished(paths, record, request, console)
+    coco, image_root = read_split(record, config, request)
+    views = all_views(request.views)
+    out = request.out or paths.predictions(request.split)
+    provenance = run_provenance(record, coco, views)
+    device = choose_device(request.device)
+    if get_model(config["model"]).library == "ultralytics":
+        from models.yolo11.predict import predict_yolo11 as predict_library
+    else:
+        from models.tta import predict_views as predict_library
+    predictions, seconds = predict_library(
+        paths,
+        config,
+        coco,
+        image_root,
+        views=views,
+        provenance=provenance,
+        device=device,
+        batch_size=request.batch_size or config["batch_size"],
+        workers=config["workers"] if request.workers is None else request.workers,
+        console=console,
+    )
+    write_predictions(out, predictions)
+    return PredictedFile(out, predictions, seconds)
+
+
+def all_views(extra: Sequence[str]) -> tuple[str, ...]:
+    """Return the plain view and the wanted ones, checked.
+
+    Raises:
+        UserError: a name is no view, or is there twice.
+    """
+    from models.data.views import parse_view
+
+    names = [PLAIN_VIEW, *(name for name in extra if name not in (PLAIN_VIEW, "identity"))]
+    for name in names[1:]:
+        parse_view(name)
+    if len(set(names)) != len(names):
+        raise UserError(f"a view is given twice: --tta {', '.join(names[1:])}")
+    return tuple(names)
+
+
+def read_split(
+    record: dict[str, Any], config: dict[str, Any], request: PredictRequest
+) -> tuple[CocoDataset, Path]:
+    """Read the images to predict and check that they suit the run.
+
+    Raises:
+        UserError: unknown classes, missing files or images.
+    """
+    image_root = request.data_root or Path(record["data_root"])
+    if request.split == "val":
+        path = Path(record["data"]["val_json"]["path"])
+    else:
+        path = DataPaths(image_root).test_json
+    coco = read_coco(path)
+    wanted = list(zip(config["category_ids"], config["classes"], strict=True))
+    found = list(zip(coco.category_ids.tolist(), coco.category_names, strict=True))
+    if found and found != wanted:
+        raise UserError(
+            f"the run knows other categories than the dataset: {_names(wanted)}, "
+            f"not {_names(found)}",
+            where=f"{request.run} and {path}",
+            expected="the dataset that the run was trained on",
+            next_step="give its folder with --data, or train on this dataset",
+        )
+    require_images(coco, image_root)
+    return coco, image_root
+
+
+def _names(categories: Sequence[tuple[int, str]]) -> str:
+    shown = [f"{number} {name}" for number, name in categories[:3]]
+    return f"{len(categories)} ({', '.join(shown)}{', ...' if len(categories) > 3 else ''})"
+
+
+def run_provenance(record: dict[str, Any], coco: CocoDataset, views: tuple[str, ...]) -> Provenance:
+    """Return where predictions of a run come from."""
+    files = record["data"]
+    trained_on = files["pseudo_json"] or files["train_json"]
+    return Provenance(
+        dataset=coco.fingerprint,
+        model=record["model"],
+        run=record["experiment"],
+        fold=record["fold"],
+        annotation_sha256={Path(trained_on["path"]).name: trained_on["sha256"]},
+        train_file_names=tuple(record["train_file_names"]),
+        teacher_file_names=tuple(record["teacher_file_names"]),
+        views=views,
+        leaked=tuple(record["leaked"]),
+    )
+
+
+def _check_finished(
+    paths: RunPaths, record: dict[str, Any], request: PredictRequest, console: Console
+) -> None:
+    if paths.finished_json.is_file():
+        return
+    if not request.allow_unfinished:
+        raise UserError(
+            f"the run is not finished (its state is {record['state']})",
+            where=paths.root,
+            next_step=f"{record['command']} --resume"
+            if "--resume" not in record["command"]
+            else record["command"],
+        )
+    console.print(
+        f"WARNING: {paths.root} is not finished; predicting with its best checkpoint so far",
+        markup=False,
+        soft_wrap=True,
+    )

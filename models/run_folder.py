@@ -1,0 +1,144 @@
+"""The run folder: what a run was told to do, what it is doing, what came out."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from data_tools.errors import UserError
+from data_tools.files import sha256_of_file, write_json
+from data_tools.paths import RunPaths
+from data_tools.provenance import KIT_VERSION
+
+# Settings that may change on resuming: they do not alter what is computed.
+FREE_TO_CHANGE = ("workers", "performance.", "checkpoint.", "log.")
+_PACKAGES = ("torch", "torchvision", "onedl-mmdetection", "onedl-mmcv", "numpy")
+
+
+def now_text() -> str:
+    """Return the time as ISO 8601 with time zone, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).astimezone().isoformat(timespec="seconds")
+
+
+def read_run(paths: RunPaths) -> dict[str, Any]:
+    """Read `run.json`.
+
+    Raises:
+        UserError: the folder is not a run's.
+    """
+    return _read_json(paths, paths.run_json)
+
+
+def read_config(paths: RunPaths) -> dict[str, Any]:
+    """Read the merged configuration of a run.
+
+    Raises:
+        UserError: the folder is not a run's.
+    """
+    return _read_json(paths, paths.config_json)
+
+
+def _read_json(paths: RunPaths, path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(
+            f"this is not the folder of a run: it has no {path.name}",
+            where=paths.root,
+            expected="a folder that `python -m models train` wrote, such as work/runs/yolox/fold3",
+            next_step="python -m models train MODEL --data DIR --fold K",
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"the file is not valid JSON ({error})", where=path) from None
+
+
+def update_run(paths: RunPaths, **changes: Any) -> None:
+    """Change entries of `run.json`."""
+    write_json(paths.run_json, {**read_run(paths), **changes})
+
+
+def existing_run(paths: RunPaths, config: Mapping[str, Any], *, resume: bool) -> str:
+    """Say how to go on from what is in the run folder: `fresh`, `resume` or `finished`.
+
+    Raises:
+        UserError: an unfinished run without `--resume`, or another configuration than before.
+    """
+    if not paths.run_json.is_file():
+        return "fresh"
+    if paths.finished_json.is_file():
+        _refuse_other_config(paths, config)
+        return "finished"
+    if not resume:
+        raise UserError(
+            "an unfinished run is there already",
+            where=paths.root,
+            next_step="add --resume to continue it, give another --name, or remove the folder",
+        )
+    _refuse_other_config(paths, config)
+    return "resume"
+
+
+def _refuse_other_config(paths: RunPaths, config: Mapping[str, Any]) -> None:
+    before, now = _flat(read_config(paths)), _flat(config)
+    differing = [
+        f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not key.startswith(FREE_TO_CHANGE)
+    ]
+    if differing:
+        shown = "; ".join(differing[:5]) + ("; ..." if len(differing) > 5 else "")
+        raise UserError(
+            f"the run there was started with {len(differing)} other settings: {shown}",
+            where=paths.root,
+            expected="the same settings",
+            next_step="give the options it was started with (run.json, `command`), or another "
+            "--name for a new run",
+        )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def clear_results(paths: RunPaths) -> None:
+    """Remove what an earlier start left that a fresh one writes anew."""
+    paths.metrics_jsonl.unlink(missing_ok=True)
+    for folder in (paths.checkpoints, paths.tensorboard):
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the kit, Python and the packages that decide results."""
+    found = {"boxcamp": KIT_VERSION, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def file_record(path: Path) -> dict[str, str]:
+    """Return a file's path and SHA-256."""
+    return {"path": str(path), "sha256": sha256_of_file(path)}
+
+
+def command_text(arguments: list[str] | None = None) -> str:
+    """Return the command line that is running, as one would type it."""
+    import shlex
+
+    return "python -m models " + shlex.join(sys.argv[1:] if arguments is None else arguments)

@@ -1,0 +1,357 @@
+"""`models train`: checks everything, prepares the run folder, hands over to the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from data_tools.coco import CocoDataset, read_coco
+from data_tools.errors import UserError
+from data_tools.files import write_json
+from data_tools.paths import DataPaths, RunPaths, WorkPaths, experiment_name
+from models.config import resolve_config
+from models.leaks import leak_reasons, teacher_file_names
+from models.registry import get_model
+from models.run_folder import (
+    clear_results,
+    existing_run,
+    file_record,
+    now_text,
+    read_run,
+    update_run,
+    versions,
+)
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the command line asks for; None means: as the recipe or the machine says.
+
+    Attributes:
+        model: registry name.
+        data_root: folder of the dataset.
+        fold: fold that is held out.
+        work_root: folder of everything that the kit produces.
+        scale: "full", "smoke" or None (full with a GPU, else smoke).
+        pseudo: training part of this fold with pseudo-labels, in place of the plain one.
+        mosaic, epochs, batch_size, init, workers, seed, overrides: see `resolve_config`.
+        name: experiment name; None derives it from what differs from the recipe.
+        resume: continue an unfinished run.
+        device: "auto", "cpu" or "cuda".
+        wandb: also log to Weights & Biases.
+        force: train although the teachers of the pseudo-labels saw the validation fold.
+        command: the command line, for the record.
+    """
+
+    model: str
+    data_root: Path
+    fold: int
+    work_root: Path
+    scale: str | None = None
+    pseudo: Path | None = None
+    mosaic: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    init: str | None = None
+    workers: int | None = None
+    seed: int = 42
+    overrides: tuple[str, ...] = ()
+    name: str | None = None
+    resume: bool = False
+    device: str = "auto"
+    wandb: bool = False
+    force: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The checked datasets of one run."""
+
+    train: CocoDataset
+    val: CocoDataset
+    train_path: Path
+    val_path: Path
+    image_root: Path
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run whose folder is ready: what every training library needs to begin.
+
+    Attributes:
+        request: as asked.
+        config: resolved config.
+        paths: run folder.
+        data: datasets.
+        device: "cpu" or "cuda".
+        resume: continue from the last checkpoint.
+        leaked: reasons why its validation score cannot be trusted.
+    """
+
+    request: TrainRequest
+    config: dict[str, Any]
+    paths: RunPaths
+    data: TrainingData
+    device: str
+    resume: bool
+    leaked: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Experiment and fold, as in `tood_dcn/fold3`."""
+        return f"{self.paths.root.parent.name}/{self.paths.root.name}"
+
+
+def train(request: TrainRequest, console: Console) -> Mapping[str, Any]:
+    """Train one model on one fold.
+
+    Returns:
+        The content of `finished.json`: the best epoch and its validation score.
+
+    Raises:
+        UserError: anything about the request, the data or the folder that cannot be.
+        models.training.interrupt.Interruption: stopped by a signal; a checkpoint is saved.
+    """
+    spec = get_model(request.model)
+    data = read_training_data(request)
+    device = choose_device(request.device)
+    scale = request.scale or ("full" if device == "cuda" else "smoke")
+    config = _config(request, scale, data)
+    leaked = _checked_leaks(request, data)
+    paths = run_paths(request)
+    state = existing_run(paths, config, resume=request.resume)
+    if state == "finished":
+        console.print(f"{paths.root}: finished already, nothing to do", soft_wrap=True)
+        return _finished(paths)
+    is_main = _is_main_process()
+    if is_main:
+        _announce(request, scale, device, state, paths, console)
+    run = PreparedRun(request, config, paths, data, device, state == "resume", leaked)
+    return _train_with(spec.library, run, is_main, console)
+
+
+def _train_with(
+    library: str, run: PreparedRun, is_main: bool, console: Console
+) -> Mapping[str, Any]:
+    if library == "ultralytics":
+        from models.yolo11.train import train_yolo11 as train_library
+    else:
+        from models.training.session import train_detector as train_library
+    if is_main:
+        _open_run_folder(run)
+    try:
+        return train_library(run, console)
+    except BaseException as error:
+        if is_main:
+            is_stop = type(error).__name__ == "Interruption" or isinstance(error, KeyboardInterrupt)
+            update_run(run.paths, state="interrupted" if is_stop else "failed")
+        raise
+
+
+def run_paths(request: TrainRequest) -> RunPaths:
+    """Return the run's folder: `runs/<experiment>/fold<k>`."""
+    round_number = 0
+    if request.pseudo is not None:
+        info = read_coco(request.pseudo).info.get("boxcamp") or {}
+        round_number = int(info.get("round") or 1)
+    name = request.name or experiment_name(
+        request.model, pseudo_round=round_number, mosaic=request.mosaic or 0.0
+    )
+    if "/" in name or name in ("", ".", ".."):
+        raise UserError(f"--name {name!r} is no folder name", expected="a name without slashes")
+    return WorkPaths(request.work_root).run(name, request.fold)
+
+
+def read_training_data(request: TrainRequest) -> TrainingData:
+    """Read and check the fold's files and that the images are there.
+
+    Raises:
+        UserError: no folds yet, no such fold, other categories, images missing.
+    """
+    work = WorkPaths(request.work_root)
+    train_path = request.pseudo or work.train_json(request.fold)
+    val_path = work.val_json(request.fold)
+    for path in (val_path, work.train_json(request.fold)):
+        _require_fold_file(path, request, work)
+    data = TrainingData(
+        read_coco(train_path), read_coco(val_path), train_path, val_path, request.data_root
+    )
+    if data.train.categories != data.val.categories:
+        raise UserError(
+            "training and validation part have different categories",
+            where=f"{train_path} and {val_path}",
+            expected="two parts of one dataset",
+        )
+    for coco, purpose in ((data.train, "train on"), (data.val, "score with")):
+        if not coco.annotations:
+            raise UserError(f"there is no box to {purpose}", where=coco.source)
+    require_images(data.train, request.data_root)
+    require_images(data.val, request.data_root)
+    return data
+
+
+def _require_fold_file(path: Path, request: TrainRequest, work: WorkPaths) -> None:
+    if path.is_file():
+        return
+    folds = sorted(file.stem.removeprefix("val_") for file in work.folds.glob("val_*.json"))
+    if folds:
+        raise UserError(
+            f"there is no fold {request.fold}",
+            where=work.folds,
+            expected=f"one of {', '.join(folds)}",
+            next_step=f"give --fold {folds[0]}, or draw other folds",
+        )
+    train_json = DataPaths(request.data_root).train_json
+    raise UserError(
+        "the folds are not drawn yet",
+        where=path,
+        next_step=f"make split, or python -m data_tools split --coco {train_json} "
+        f"--out {work.folds}",
+    )
+
+
+def require_images(coco: CocoDataset, image_root: Path) -> None:
+    """Check that every image file is there.
+
+    Raises:
+        UserError: some are not; the message counts them and names the first.
+    """
+    missing = [name for name in coco.file_names if not (image_root / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(coco.images)} image files are missing, "
+            f"the first is {missing[0]}",
+            where=image_root,
+            expected=f"the images that {coco.source} lists",
+            next_step="put the images there, or give the right folder with --data",
+        )
+
+
+def choose_device(wanted: str) -> str:
+    """Return "cuda" or "cpu"; "auto" takes a GPU when there is one.
+
+    Raises:
+        UserError: "cuda" without a GPU that torch can use.
+    """
+    import torch
+
+    if wanted == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise UserError(
+            "torch sees no GPU",
+            expected="an NVIDIA driver that suits the installed torch",
+            next_step="python -m models doctor, or train with --device cpu",
+        )
+    return "cpu"
+
+
+def _config(request: TrainRequest, scale: str, data: TrainingData) -> dict[str, Any]:
+    return resolve_config(
+        request.model,
+        scale,
+        categories=data.train.categories,
+        overrides=request.overrides,
+        epochs=request.epochs,
+        batch_size=request.batch_size,
+        mosaic=request.mosaic,
+        seed=request.seed,
+        init=request.init,
+        workers=request.workers,
+    )
+
+
+def _checked_leaks(request: TrainRequest, data: TrainingData) -> tuple[str, ...]:
+    reasons = leak_reasons(data.train, data.val)
+    if reasons and not request.force:
+        raise UserError(
+            "training would leak the validation fold: " + "; ".join(reasons),
+            where=data.train_path,
+            expected=f"pseudo-labels whose teachers never saw {data.val_path.name}",
+            next_step=f"make pseudo-labels with models of fold {request.fold} only, or --force "
+            "to train all the same (every table will say LEAKED)",
+        )
+    return reasons
+
+
+def _is_main_process() -> bool:
+    from models.training.distributed import world_from_environment
+
+    return world_from_environment().is_main
+
+
+def _announce(
+    request: TrainRequest, scale: str, device: str, state: str, paths: RunPaths, console: Console
+) -> None:
+    lines = []
+    if scale == "smoke":
+        why = "asked for" if request.scale else "no GPU: the default"
+        lines.append(f"SMOKE SCALE ({why}): a small version of {request.model}, not its recipe.")
+        lines.append("For the recipe: --scale full")
+    elif device == "cpu":
+        lines.append("Full scale on the CPU: expect hours per epoch.")
+    if request.resume and state == "fresh":
+        lines.append("nothing to resume: starting afresh")
+    lines.append(f"run folder: {paths.root}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _open_run_folder(run: PreparedRun) -> None:
+    request, data = run.request, run.data
+    if run.resume:
+        update_run(run.paths, state="running", resumed=now_text(), command=request.command)
+        write_json(run.paths.config_json, run.config)
+        return
+    record = {
+        "model": request.model,
+        "experiment": run.paths.root.parent.name,
+        "fold": request.fold,
+        "scale": run.config["scale"],
+        "seed": run.config["seed"],
+        "command": request.command,
+        "state": "running",
+        "started": now_text(),
+        "finished": None,
+        "versions": versions(),
+        "device": device_name(run.device),
+        "data_root": str(request.data_root),
+        "data": _data_record(request, data),
+        "dataset_fingerprints": {"train": data.train.fingerprint, "val": data.val.fingerprint},
+        "train_file_names": list(data.train.file_names),
+        "teacher_file_names": list(teacher_file_names(data.train)),
+        "leaked": list(run.leaked),
+    }
+    clear_results(run.paths)
+    write_json(run.paths.config_json, run.config)
+    write_json(run.paths.run_json, record)
+
+
+def _data_record(request: TrainRequest, data: TrainingData) -> dict[str, Any]:
+    plain = WorkPaths(request.work_root).train_json(request.fold)
+    return {
+        "train_json": file_record(plain),
+        "val_json": file_record(data.val_path),
+        "pseudo_json": None if request.pseudo is None else file_record(request.pseudo),
+    }
+
+
+def device_name(device: str) -> str:
+    """Return the GPU's name, or `cpu`."""
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
+
+
+def _finished(paths: RunPaths) -> Mapping[str, Any]:
+    import json
+
+    read_run(paths)
+    return json.loads(paths.finished_json.read_text(encoding="utf-8"))
