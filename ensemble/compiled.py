@@ -2,6 +2,9 @@
 
 Numba looks for changes only in the file of the function that it cached. Each kernel file therefore
 calls no compiled function of another file: an edit can never run together with stale machine code.
+
+Kernels are plain loops over scalars: every NumPy call inside one (`argsort`, `searchsorted`, fancy
+indexing) adds a second or more to the first compilation.
 """
 
 from __future__ import annotations
@@ -11,15 +14,21 @@ from typing import Any
 
 import numba
 
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function to machine code on its first call.
+    """Compile a kernel to machine code on its first call.
 
     The code is cached beside the source, or in the user's cache folder when the installation is
     read-only. Where neither can be written it is compiled anew in each process.
     """
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # numba's answer when no folder for the cache can be written
-        return numba.njit(**options)(function)
+        return numba.njit(**_OPTIONS)(function)
+
+
+def compiled_part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that only kernels of the same file call; it is cached within them."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)

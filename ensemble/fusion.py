@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_tools.errors import UserError
-from ensemble.candidates_kernel import collect_candidates
-from ensemble.collect_kernel import close_gaps, sort_clusters
 from ensemble.layout import Candidates, Clusters, empty_candidates, empty_clusters
 from ensemble.methods import method_kernel, score_scales
 from ensemble.settings import FusionSettings
 from ensemble.table import MemberTable
+from ensemble.table_kernel import collect_candidates, pack_clusters, rank_clusters
 
 # Small enough that threads finish together and the progress bar moves, large enough that the
 # calls themselves cost nothing.
@@ -86,16 +85,17 @@ def fuse_table(
     kernel = method_kernel(settings, weights, iou_per_class(table, settings))
     candidates = empty_candidates(table.slots, table.rows.boxes_xyxy.dtype)
     clusters = empty_clusters(table.slots)
+    order = np.empty(len(clusters.scores), np.int32)
     collect = _collector(table, score_scales(settings, weights), settings.skip, candidates)
 
     def work(first: int, last: int) -> tuple[int, np.ndarray]:
         repairs = collect(first, last)
         kernel(first, last, candidates, clusters)
-        sort_clusters(first, last, candidates, clusters)
+        rank_clusters(first, last, candidates, clusters, order)
         return last - first, repairs
 
     repairs = _run_chunks(work, _chunks(table.slots), threads, progress)
-    return _whole_columns(table, candidates, clusters, repairs)
+    return _whole_columns(table, candidates, clusters, order, repairs)
 
 
 def source_weights(table: MemberTable, settings: FusionSettings) -> np.ndarray:
@@ -160,7 +160,7 @@ def _collector(
 
     def collect(first: int, last: int) -> np.ndarray:
         largest = int(np.diff(table.slots[first : last + 1]).max(initial=1))
-        picked = empty_candidates(np.array([0, largest]), table.rows.boxes_xyxy.dtype)
+        picked = empty_candidates(np.array([0, largest + 1]), table.rows.boxes_xyxy.dtype)
         repairs = np.zeros(4, np.int64)
         collect_candidates(
             first, last, table.rows, scales, table.class_ids, table.sizes_wh, float(skip),
@@ -195,13 +195,17 @@ def _run_chunks(
 
 
 def _whole_columns(
-    table: MemberTable, candidates: Candidates, clusters: Clusters, repairs: Repairs
+    table: MemberTable,
+    candidates: Candidates,
+    clusters: Clusters,
+    order: np.ndarray,
+    repairs: Repairs,
 ) -> FusedTable:
     offsets = np.concatenate([[0], np.cumsum(clusters.counts)]).astype(np.int64)
     size = int(offsets[-1])
     boxes, scores, classes = np.empty((size, 4)), np.empty(size), np.empty(size, np.int32)
     cluster_of_row = np.full(len(table.rows.scores), -1, np.int64)
-    close_gaps(candidates, clusters, offsets, boxes, scores, classes, cluster_of_row)
+    pack_clusters(candidates, clusters, order, offsets, boxes, scores, classes, cluster_of_row)
     return FusedTable(
         image_ids=table.image_ids,
         offsets=offsets,

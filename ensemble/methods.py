@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ensemble.layout import Candidates, Clusters
-from ensemble.settings import CONFIDENCE_TYPES, FusionSettings
+from ensemble.settings import CONFIDENCE_TYPES, DECAYS, FusionSettings
 
 Kernel = Callable[[int, int, Candidates, Clusters], None]
 
@@ -22,9 +22,8 @@ def method_kernel(
         weights: (S,) weight of each sub-member.
         iou_of_class: (C,) threshold of each class.
     """
-    if settings.method == "wbf":
-        return _wbf(settings, weights, iou_of_class)
-    raise NotImplementedError(settings.method)
+    build = {"wbf": _wbf, "nms": _nms, "soft_nms": _soft_nms, "nmw": _nmw}[settings.method]
+    return build(settings, weights, iou_of_class)
 
 
 def score_scales(settings: FusionSettings, weights: np.ndarray) -> np.ndarray:
@@ -53,5 +52,35 @@ def _wbf(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray
         fuse_wbf(
             first, last, candidates, weights, total, iou_of_class, confidence, overflow, clusters
         )
+
+    return kernel
+
+
+def _nms(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray) -> Kernel:
+    from ensemble.nms_kernel import fuse_nms
+
+    def kernel(first: int, last: int, candidates: Candidates, clusters: Clusters) -> None:
+        fuse_nms(first, last, candidates, iou_of_class, clusters)
+
+    return kernel
+
+
+def _soft_nms(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray) -> Kernel:
+    from ensemble.nms_kernel import GAUSSIAN, LINEAR, fuse_soft_nms
+
+    decay = dict(zip(DECAYS, (LINEAR, GAUSSIAN), strict=True))[settings.decay]
+    sigma, floor = float(settings.sigma), float(settings.score_floor)
+
+    def kernel(first: int, last: int, candidates: Candidates, clusters: Clusters) -> None:
+        fuse_soft_nms(first, last, candidates, iou_of_class, decay, sigma, floor, clusters)
+
+    return kernel
+
+
+def _nmw(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray) -> Kernel:
+    from ensemble.nmw_kernel import fuse_nmw
+
+    def kernel(first: int, last: int, candidates: Candidates, clusters: Clusters) -> None:
+        fuse_nmw(first, last, candidates, iou_of_class, clusters)
 
     return kernel

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble.compiled import compiled
+from ensemble.compiled import compiled, compiled_part
 from ensemble.layout import Candidates, Clusters
 
 AVG, MAX, BOX_AND_MODEL_AVG, ABSENT_MODEL_AWARE_AVG = range(4)
@@ -26,7 +26,7 @@ class _Running(NamedTuple):
     sizes: np.ndarray
 
 
-@compiled
+@compiled_part
 def _best_cluster(
     box: np.ndarray, boxes: np.ndarray, areas: np.ndarray, start: int, end: int, threshold: float
 ) -> int:
@@ -46,7 +46,7 @@ def _best_cluster(
     return best
 
 
-@compiled
+@compiled_part
 def _start_cluster(
     cluster: int, box: np.ndarray, score: float, weight: float, running: _Running, boxes: np.ndarray
 ) -> None:
@@ -64,7 +64,7 @@ def _start_cluster(
     running.sizes[cluster] = 1
 
 
-@compiled
+@compiled_part
 def _join_cluster(
     cluster: int, box: np.ndarray, score: float, weight: float, running: _Running, boxes: np.ndarray
 ) -> None:
@@ -84,7 +84,7 @@ def _join_cluster(
     )
 
 
-@compiled
+@compiled_part
 def _cluster_score(
     cluster: int, best_score: float, running: _Running, keep_best: bool
 ) -> tuple[float, float]:
@@ -96,7 +96,7 @@ def _cluster_score(
     return score, np.float64(np.float32(running.weight_sums[cluster]))
 
 
-@compiled
+@compiled_part
 def _weight_of_members(weights: np.ndarray, present: np.ndarray, wanted: bool) -> float:
     total = 0.0
     for source in range(len(weights)):
@@ -105,7 +105,7 @@ def _weight_of_members(weights: np.ndarray, present: np.ndarray, wanted: bool) -
     return total
 
 
-@compiled
+@compiled_part
 def _rescale_scores(
     base: int,
     count: int,
@@ -118,12 +118,15 @@ def _rescale_scores(
     scores: np.ndarray,
 ) -> None:
     """Turn the best score of each cluster (in `scores`) into the fused confidence."""
+    largest_weight = 0.0
+    for source in range(len(weights)):
+        largest_weight = max(largest_weight, weights[source])
     for cluster in range(count):
         slot = base + cluster
         size = running.sizes[cluster]
         score, weight = _cluster_score(cluster, scores[slot], running, confidence == MAX)
         if confidence == MAX:
-            scores[slot] = score / weights.max()
+            scores[slot] = score / largest_weight
         elif confidence == BOX_AND_MODEL_AVG:
             found = _weight_of_members(weights, present[cluster], True)
             scores[slot] = score * size / weight * found / weights_total
@@ -192,8 +195,8 @@ def fuse_wbf(
                 _start_cluster(found, box, score, weights[source], running, boxes)
                 clusters.scores[base + found] = score
                 clusters.classes[base + found] = group_class
-                if by_member:
-                    present[found] = False
+                for member in range(len(weights) if by_member else 0):
+                    present[found, member] = False
             else:
                 _join_cluster(found, box, score, weights[source], running, boxes)
             if by_member:
