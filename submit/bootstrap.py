@@ -48,7 +48,8 @@ def bootstrap_competition(matcher: CompetitionMatcher, counts_of_image: np.ndarr
 
 
 def bootstrap_coco(matcher: CocoMatcher, counts_of_image: np.ndarray, key: str) -> np.ndarray:
-    """Return (S,) values of one of COCO's averages (`map`, `map50`, ...) over samples of images."""
+    """Return (S,) values of `map`, `map50` or `map75` over samples of images."""
+    matcher = matcher.all_sizes_only()
     summaries = (summarize(matcher.average_precision(counts)) for counts in counts_of_image)
     return np.array([s[key] if s[key] is not None else np.nan for s in summaries])
 

@@ -118,6 +118,7 @@ def formats(format_file: Path | None) -> None:
 @click.option("--format", "format_name", help="Submission format of FILE, if it is not a CSV "
               "of the seed's competition, COCO results or a prediction file.")  # fmt: skip
 @FORMAT_FILE
+@click.option("--disagree", is_flag=True, help="List the boxes that the two metrics judge apart.")
 def score(
     predictions_file: Path,
     truth: Path,
@@ -126,6 +127,7 @@ def score(
     seed: int,
     format_name: str | None,
     format_file: Path | None,
+    disagree: bool,
 ) -> None:
     """Score predictions or a submission against the truth, with both metrics.
 
@@ -134,6 +136,7 @@ def score(
       python -m submit score work/ensemble/val.parquet --truth work/folds/val_3.json
       python -m submit score work/runs/yolox/fold3/predictions/val.parquet \\
           --truth work/folds/val_3.json --json work/yolox_score.json
+      python -m submit score work/ensemble/val.parquet --truth work/folds/val_3.json --disagree
     """
     from submit.reports import score_text
     from submit.scoring import score_file
@@ -146,5 +149,6 @@ def score(
         json_file=json_file,
         format_name=format_name,
         format_file=format_file,
+        disagree=disagree,
     )
     click.echo(score_text(result))

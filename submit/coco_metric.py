@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,16 +60,27 @@ class CocoMatcher:
 
     @classmethod
     def from_table(
-        cls, table: ScoringTable, *, max_detections: int = MAX_DETECTIONS
+        cls,
+        table: ScoringTable,
+        *,
+        max_detections: int = MAX_DETECTIONS,
+        id_zero_is_lost: bool = True,
     ) -> CocoMatcher:
-        """Match the boxes of a joined table."""
+        """Match the boxes of a joined table.
+
+        Args:
+            table: predictions and truth of the same images.
+            max_detections: boxes that count per class and image, best scores first.
+            id_zero_is_lost: count the box that finds annotation id 0 as a miss, as pycocotools
+                does, for which 0 means "no match" (`COCOeval.evaluateImg`).
+        """
         image_count, class_count = len(table.image_ids), len(table.category_ids)
         group = table.class_index * image_count + table.image_index
         order = np.lexsort((-table.scores, group))
         limits = _offsets(group, class_count * image_count)
         rank = np.arange(len(order)) - limits[group[order]]
         kept = order[rank < max_detections]
-        outcome = _outcome(table, kept, group[kept])
+        outcome = _outcome(table, kept, group[kept], id_zero_is_lost)
         class_index = table.class_index[kept]
         return cls(
             rows=table.rows[kept],
@@ -84,6 +95,10 @@ class CocoMatcher:
             category_names=table.category_names,
             capped_boxes=len(order) - len(kept),
         )
+
+    def all_sizes_only(self) -> CocoMatcher:
+        """Return the same matching without the ranges of box size, a quarter of the work."""
+        return replace(self, outcome=self.outcome[:1], truth_counted=self.truth_counted[:1])
 
     def average_precision(self, image_weights: np.ndarray | None = None) -> np.ndarray:
         """Return the (A, T, C) average precision; NaN where no truth counts.
@@ -118,15 +133,20 @@ class CocoMatcher:
 
 
 def summarize(average_precision: np.ndarray) -> dict[str, float | None]:
-    """Return COCO's six averages of an (A, T, C) table; None where no truth counts."""
-    return {
+    """Return COCO's averages of an (A, T, C) table; None where no truth counts.
+
+    Returns:
+        `map`, `map50`, `map75` and, unless the table was cut by `all_sizes_only`, `map_small`,
+        `map_medium`, `map_large`.
+    """
+    result = {
         "map": mean_or_none(average_precision[0]),
         "map50": mean_or_none(average_precision[0, 0]),
         "map75": mean_or_none(average_precision[0, 5]),
-        "map_small": mean_or_none(average_precision[1]),
-        "map_medium": mean_or_none(average_precision[2]),
-        "map_large": mean_or_none(average_precision[3]),
     }
+    for name, values in zip(AREA_NAMES[1:], average_precision[1:], strict=False):
+        result[f"map_{name}"] = mean_or_none(values)
+    return result
 
 
 def mean_or_none(values: np.ndarray) -> float | None:
@@ -135,7 +155,9 @@ def mean_or_none(values: np.ndarray) -> float | None:
     return float(known.mean()) if known.size else None
 
 
-def _outcome(table: ScoringTable, kept: np.ndarray, group_of_kept: np.ndarray) -> np.ndarray:
+def _outcome(
+    table: ScoringTable, kept: np.ndarray, group_of_kept: np.ndarray, id_zero_is_lost: bool
+) -> np.ndarray:
     image_count = len(table.image_ids)
     group_count = len(table.category_ids) * image_count
     truth_group = table.truth_class_index * image_count + table.truth_image_index
@@ -148,7 +170,7 @@ def _outcome(table: ScoringTable, kept: np.ndarray, group_of_kept: np.ndarray) -
         table.truth_boxes_xywh[by_group],
         table.truth_areas[by_group],
         table.truth_iscrowd[by_group],
-        table.truth_ids[by_group] != 0,
+        (table.truth_ids[by_group] != 0) | (not id_zero_is_lost),
         _offsets(truth_group, group_count),
         IOU_THRESHOLDS,
         AREA_RANGES,

@@ -31,6 +31,13 @@ def leak_report(provenance: Provenance, truth: CocoDataset) -> dict[str, Any] | 
     }
 
 
+def member_names(provenance: Provenance) -> list[str]:
+    """Return the names of the runs that were fused, or of the one run."""
+    if provenance.members:
+        return [name for member in provenance.members for name in member_names(member)]
+    return [provenance.run or provenance.model or "unknown"]
+
+
 def leak_line(leak: dict[str, Any] | None) -> str:
     """Return the line that stands beside every score of a leaking file; empty if it does not."""
     if not leak:

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from submit.checks import CheckResult, Finding
+from submit.disagreement import count_reasons
 from submit.leaks import leak_line
 from submit.writing import WriteReport
+
+VISIBLE_TIE_RANGE = 0.0005
+MAX_DISAGREEMENTS = 20
 
 
 def write_text(out: Path, report: WriteReport) -> str:
@@ -45,7 +49,30 @@ def score_text(result: dict[str, Any]) -> str:
             f"  {name:<{width}}  {_number(row['competition_ap50']):>16} {_number(row['ap'])} "
             f"{_number(row['ap50'])} {row['truth_boxes']:>6} {row['boxes']:>6}"
         )
-    return "\n".join([*lines, *(f"  note: {note}" for note in result["notes"])])
+    low, high = result["tie_range"]["low"], result["tie_range"]["high"]
+    if high - low >= VISIBLE_TIE_RANGE:
+        lines.append(
+            f"  note: equal scores are in no certain order; another one would give between "
+            f"{low:.4f} and {high:.4f} competition_map50"
+        )
+    lines += [f"  note: {note}" for note in result["notes"]]
+    if "disagreements" in result:
+        lines += _disagreement_lines(result["disagreements"])
+    return "\n".join(lines)
+
+
+def _disagreement_lines(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [f"  {len(rows)} boxes are judged apart by the two metrics at IoU .5"]
+    lines += [f"    {count:>6}  {reason}" for reason, count in count_reasons(rows).items()]
+    for row in rows[:MAX_DISAGREEMENTS]:
+        box = ", ".join(f"{value:.1f}" for value in row["box"])
+        lines.append(
+            f"    {row['image']} {row['class']} {row['score']:.3f} [{box}]: "
+            f"competition {row['competition']}, COCO {row['coco']}"
+        )
+    if len(rows) > MAX_DISAGREEMENTS:
+        lines.append(f"    ... and {len(rows) - MAX_DISAGREEMENTS} more (all are in --json)")
+    return lines
 
 
 def check_text(result: CheckResult, difference: dict[str, Any] | None = None) -> str:

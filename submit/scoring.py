@@ -19,8 +19,9 @@ from submit.bootstrap import (
 )
 from submit.coco_metric import AREA_NAMES, MAX_DETECTIONS, CocoMatcher, mean_or_none, summarize
 from submit.competition_metric import IOU_THRESHOLD, CompetitionMatcher
+from submit.disagreement import disagreements
 from submit.format_reading import read_any
-from submit.leaks import leak_report
+from submit.leaks import leak_report, member_names
 from submit.tables import ScoringTable, scoring_table
 
 
@@ -65,7 +66,7 @@ def score(
         "caps": _caps(table, coco, max_detections),
         "tie_range": {"low": low, "high": high},
         "leaked": leak_report(predictions.provenance, truth),
-        "notes": _notes(table),
+        "notes": _notes(table, coco, max_detections),
     }
 
 
@@ -116,7 +117,7 @@ def _caps(table: ScoringTable, coco: CocoMatcher, max_detections: int) -> dict[s
     }
 
 
-def _notes(table: ScoringTable) -> list[str]:
+def _notes(table: ScoringTable, coco: CocoMatcher, max_detections: int) -> list[str]:
     notes = []
     if table.unknown_class_boxes:
         notes.append(
@@ -128,12 +129,21 @@ def _notes(table: ScoringTable) -> list[str]:
             f"{int(table.truth_iscrowd.sum())} truth boxes are crowds: COCO ignores them, the "
             "competition's metric takes them for ordinary boxes"
         )
+    if coco.capped_boxes:
+        notes.append(f"{coco.capped_boxes} boxes are beyond COCO's cap of {max_detections}")
     if (table.truth_ids == 0).any():
-        notes.append(
-            "the truth has an annotation with id 0: pycocotools counts the box that finds it as a "
-            "miss, and so do the COCO figures here, to be the same as everyone's"
-        )
+        notes.append(_id_zero_note(table, max_detections))
     return notes
+
+
+def _id_zero_note(table: ScoringTable, max_detections: int) -> str:
+    matcher = CocoMatcher.from_table(table, max_detections=max_detections, id_zero_is_lost=False)
+    found = summarize(matcher.average_precision())
+    return (
+        "the truth has an annotation with id 0, and pycocotools counts the box that finds it as a "
+        "miss; so do the COCO figures here, to be everyone's. With ids from 1 they would be "
+        f"map {found['map']:.6f}, map50 {found['map50']:.6f}"
+    )
 
 
 def score_file(
@@ -145,14 +155,27 @@ def score_file(
     json_file: str | Path | None = None,
     format_name: str | None = None,
     format_file: str | Path | None = None,
+    disagree: bool = False,
 ) -> dict[str, Any]:
-    """Score a prediction file of any kind as `score`; write the result as JSON when asked to."""
+    """Score a prediction file of any kind; write the result as JSON when asked to.
+
+    Returns:
+        What `score` returns, with `file`, `truth`, `members` (names of the runs in it) and, if
+        asked for, `disagreements`.
+    """
     truth = read_coco(truth_file)
     predictions = read_any(
         predictions_file, truth, format_name=format_name, format_file=format_file
     )
     result = score(predictions, truth, bootstrap_samples=bootstrap_samples, seed=seed)
-    result = {"file": str(predictions_file), "truth": str(truth_file), **result}
+    result = {
+        "file": str(predictions_file),
+        "truth": str(truth_file),
+        "members": member_names(predictions.provenance),
+        **result,
+    }
+    if disagree:
+        result["disagreements"] = disagreements(predictions, truth)
     if json_file is not None:
         write_json(json_file, result)
     return result
