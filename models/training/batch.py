@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from mmdet.structures import DetDataSample
-
     from models.data.sample import Sample
+    from models.mmdet_library import DetDataSample
 
 
 def to_model_inputs(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -26,8 +25,7 @@ def to_model_inputs(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _data_sample(sample: Sample) -> DetDataSample:
-    from mmdet.structures import DetDataSample
-    from mmengine.structures import InstanceData
+    from models.mmdet_library import DetDataSample, InstanceData
 
     width, height = sample.size_wh
     data_sample = DetDataSample(

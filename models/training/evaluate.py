@@ -109,7 +109,7 @@ def _detect_batch(
 
 
 def _eval_inputs(samples: Sequence[EvalSample]) -> dict[str, Any]:
-    from mmdet.structures import DetDataSample
+    from models.mmdet_library import DetDataSample
 
     def metainfo(sample: EvalSample) -> dict[str, Any]:
         shape = sample.size_wh[::-1]

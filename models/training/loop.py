@@ -331,7 +331,7 @@ def set_epoch_on_model(model: nn.Module, config: Mapping[str, Any], epoch: int) 
     TOOD's head changes its assigner and loss after some epochs and reads the epoch from
     mmengine's MessageHub; YOLOX's head adds an L1 loss in the last epochs.
     """
-    from mmengine.logging import MessageHub
+    from models.mmdet_library import MessageHub
 
     MessageHub.get_current_instance().update_info("epoch", epoch)
     head = getattr(model, "bbox_head", None)

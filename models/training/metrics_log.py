@@ -33,7 +33,7 @@ class MetricsLog:
 
     def __init__(self, path: Path, writers: list[Writer]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._file = path.open("a", encoding="utf-8")
         self._writers = writers
 
     def write(self, record: Mapping[str, Any]) -> None:
