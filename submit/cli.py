@@ -26,8 +26,20 @@ def main() -> None:
 @click.option("--format", "format_name", default="aistages", show_default=True,
               help="Name from `submit formats`.")  # fmt: skip
 @FORMAT_FILE
+@click.option("--score-floor", default=0.0, show_default=True, help="Leave out boxes below it.")
+@click.option("--max-per-image", type=click.IntRange(min=1), help="Keep only the best so many.")
+@click.option("--score-digits", type=click.IntRange(0, 9), help="Decimals of scores.")
+@click.option("--coordinate-digits", type=click.IntRange(0, 9), help="Decimals of coordinates.")
 def write(
-    predictions_file: Path, images: Path, out: Path, format_name: str, format_file: Path | None
+    predictions_file: Path,
+    images: Path,
+    out: Path,
+    format_name: str,
+    format_file: Path | None,
+    score_floor: float,
+    max_per_image: int | None,
+    score_digits: int | None,
+    coordinate_digits: int | None,
 ) -> None:
     """Write a prediction file as a submission.
 
@@ -41,11 +53,16 @@ def write(
       python -m submit write work/ensemble/test.parquet --images data/test.json \\
           --out work/submission_kaggle.csv --format kaggle
     """
-    from submit.reports import write_text
-    from submit.writing import write_submission
+    from submit.trimming import Trim
+    from submit.writing import write_submission, write_text
 
     report = write_submission(
-        predictions_file, images, out, format_name=format_name, format_file=format_file
+        predictions_file,
+        images,
+        out,
+        format_name=format_name,
+        format_file=format_file,
+        trim=Trim(score_floor, max_per_image, score_digits, coordinate_digits),
     )
     click.echo(write_text(out, report))
 
@@ -75,8 +92,8 @@ def check(
       python -m submit check work/submission.csv --images data/test.json \\
           --against work/submission.csv
     """
+    from submit.check_report import check_text, json_text
     from submit.checks import check_file
-    from submit.reports import check_text, json_text
 
     result = check_file(submission, images, format_name=format_name, format_file=format_file)
     difference = None
@@ -92,6 +109,29 @@ def check(
         click.echo(check_text(result, difference))
     if result.errors:
         raise SystemExit(2)
+
+
+@main.command()
+@click.argument("predictions_file", metavar="FILE", type=FILE)
+@click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
+@click.option("--loss", default=0.001, show_default=True, help="mAP50 that may be given up.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def plan(predictions_file: Path, truth: Path, loss: float, as_json: bool) -> None:
+    """Find the smallest submission within a loss of mAP50, on the validation fold.
+
+    Also warns when the score floor or the cap per image that FILE was made with seems to cost
+    recall.
+
+    \b
+    Examples:
+      python -m submit plan work/ensemble/val.parquet --truth work/folds/val_3.json
+      python -m submit plan work/ensemble/val.parquet --truth work/folds/val_3.json --loss 0.002
+    """
+    from submit.check_report import json_text
+    from submit.plan import plan_file, plan_text
+
+    result = plan_file(predictions_file, truth, loss=loss)
+    click.echo(json_text(result) if as_json else plan_text(result))
 
 
 @main.command()
@@ -138,7 +178,7 @@ def score(
           --truth work/folds/val_3.json --json work/yolox_score.json
       python -m submit score work/ensemble/val.parquet --truth work/folds/val_3.json --disagree
     """
-    from submit.reports import score_text
+    from submit.score_report import score_text
     from submit.scoring import score_file
 
     result = score_file(

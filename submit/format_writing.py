@@ -50,6 +50,35 @@ def write_in_format(
     write_text_table(path, pl.DataFrame(table).select(submission_format.columns))
 
 
+def keeps_area(
+    predictions: Predictions, dataset: CocoDataset, submission_format: SubmissionFormat
+) -> np.ndarray:
+    """Return an (N,) mask of the boxes that still have an area after the format's rounding."""
+    digits = submission_format.coordinate_digits
+    if digits is None:
+        return np.ones(len(predictions), dtype=bool)
+    image_index, _ = positions_of(predictions.image_id_of_row, dataset.image_ids)
+    numbers = _box_numbers(predictions.boxes_xyxy, image_index, dataset, submission_format)
+    rounded = {
+        name: np.round(values.astype(np.float64), digits) for name, values in numbers.items()
+    }
+    if "width" in submission_format.fields:
+        return (rounded["width"] > 0) & (rounded["height"] > 0)
+    return (rounded["xmax"] > rounded["xmin"]) & (rounded["ymax"] > rounded["ymin"])
+
+
+def printed_lengths(
+    predictions: Predictions, score_digits: int | None, coordinate_digits: int | None
+) -> np.ndarray:
+    """Return the (N,) characters that each box takes as `label score xmin ymin xmax ymax `."""
+    columns = [
+        _printed(predictions.labels, 0),
+        _printed(predictions.scores, score_digits),
+        *(_printed(predictions.boxes_xyxy[:, k], coordinate_digits) for k in range(4)),
+    ]
+    return sum(column.str.len_bytes().to_numpy().astype(np.int64) + 1 for column in columns)
+
+
 def _rows_in_dataset_order(
     predictions: Predictions, dataset: CocoDataset
 ) -> tuple[np.ndarray, np.ndarray]:

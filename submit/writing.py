@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ from data_tools.boxes import clip_boxes
 from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
 from data_tools.predictions import Predictions, predictions_from_rows
-from submit.format_writing import write_in_format
-from submit.formats import DEFAULT_FORMAT, find_format
+from submit.format_writing import keeps_area, write_in_format
+from submit.formats import DEFAULT_FORMAT, SubmissionFormat, find_format
 from submit.tables import check_same_images, positions_of
+from submit.trimming import Trim, trimmed
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class WriteReport:
         clipped_boxes: boxes that reached over the image and were cut to it.
         emptied_boxes: boxes left without area by that, and dropped.
         reordered_images: images whose boxes were not in falling score.
+        below_floor, beyond_cap: boxes left out because the user asked for a limit.
+        rounded_away: boxes left without area by the rounding that was asked for, and dropped.
     """
 
     images: int
@@ -34,6 +37,9 @@ class WriteReport:
     clipped_boxes: int
     emptied_boxes: int
     reordered_images: int
+    below_floor: int = 0
+    beyond_cap: int = 0
+    rounded_away: int = 0
 
 
 def prepared(predictions: Predictions, dataset: CocoDataset) -> tuple[Predictions, WriteReport]:
@@ -79,19 +85,69 @@ def write_submission(
     *,
     format_name: str = DEFAULT_FORMAT,
     format_file: str | Path | None = None,
+    trim: Trim | None = None,
 ) -> WriteReport:
     """Read predictions of any kind and write them as a submission for `images_file`.
+
+    Args:
+        predictions_file: prediction Parquet, submission CSV or COCO results.
+        images_file: COCO file of the images to predict.
+        out: the file to write.
+        format_name, format_file: as in `find_format`.
+        trim: what to leave out; None leaves everything.
 
     Raises:
         UserError: an input is missing or broken, or made for other images.
     """
     from data_tools.prediction_files import read_predictions
 
+    trim = trim or Trim()
     submission_format = find_format(format_name, format_file)
+    digits = {
+        key: value
+        for key, value in (
+            ("score_digits", trim.score_digits), ("coordinate_digits", trim.coordinate_digits)
+        )
+        if value is not None
+    }  # fmt: skip
+    submission_format = replace(submission_format, **digits)
     dataset = read_coco(images_file)
     predictions, report = prepared(read_predictions(predictions_file, dataset), dataset)
+    predictions, report = _trimmed(predictions, report, trim)
+    predictions, report = _without_rounded_away(predictions, report, dataset, submission_format)
     write_in_format(out, predictions, dataset, submission_format)
     return report
+
+
+def _trimmed(
+    predictions: Predictions, report: WriteReport, trim: Trim
+) -> tuple[Predictions, WriteReport]:
+    above_floor = trimmed(predictions, Trim(score_floor=trim.score_floor))
+    kept = trimmed(above_floor, Trim(max_per_image=trim.max_per_image))
+    return kept, replace(
+        report,
+        boxes=len(kept),
+        empty_images=int((np.diff(kept.offsets) == 0).sum()),
+        below_floor=len(predictions) - len(above_floor),
+        beyond_cap=len(above_floor) - len(kept),
+    )
+
+
+def _without_rounded_away(
+    predictions: Predictions,
+    report: WriteReport,
+    dataset: CocoDataset,
+    submission_format: SubmissionFormat,
+) -> tuple[Predictions, WriteReport]:
+    """Drop boxes that rounding leaves without area; a server would refuse the whole file."""
+    has_area = keeps_area(predictions, dataset, submission_format)
+    kept = predictions.filtered(has_area)
+    return kept, replace(
+        report,
+        boxes=len(kept),
+        empty_images=int((np.diff(kept.offsets) == 0).sum()),
+        rounded_away=int((~has_area).sum()),
+    )
 
 
 def _refuse_unknown_labels(predictions: Predictions, dataset: CocoDataset) -> None:
@@ -105,3 +161,21 @@ def _refuse_unknown_labels(predictions: Predictions, dataset: CocoDataset) -> No
         where=f"row {row}, image {int(predictions.image_id_of_row[row])}",
         expected=f"one of {dataset.category_ids.tolist()} (from {dataset.source})",
     )
+
+
+def write_text(out: str | Path, report: WriteReport) -> str:
+    """Return what was written, with every repair counted."""
+    lines = [
+        f"wrote {out}: {report.images} images ({report.empty_images} without boxes), "
+        f"{report.boxes} boxes"
+    ]
+    repairs = {
+        "boxes cut to the image": report.clipped_boxes,
+        "boxes dropped, nothing of them was inside the image": report.emptied_boxes,
+        "boxes left out below the score floor": report.below_floor,
+        "boxes left out beyond the cap per image": report.beyond_cap,
+        "boxes dropped, rounding left them without area": report.rounded_away,
+        "images put into falling order of score": report.reordered_images,
+    }
+    lines += [f"  {count} {what}" for what, count in repairs.items() if count]
+    return "\n".join(lines)
