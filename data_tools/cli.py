@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from data_tools.command_line import CommandGroup
 from data_tools.pseudo.cli import pseudo
+from data_tools.split_cli import split
 
 FilePath = click.Path(path_type=Path)
 
@@ -18,6 +20,7 @@ def main() -> None:
 
 
 main.add_command(pseudo)
+main.add_command(split)
 
 
 @main.command()
@@ -93,29 +96,75 @@ def verify(
 
 
 @main.command()
-@click.option("--coco", type=FilePath, required=True, help="Annotations to split (train.json).")
-@click.option("--out", type=FilePath, required=True, help="Folder for the folds.")
-@click.option("--folds", default=5, show_default=True, help="Number of folds.")
-@click.option("--seed", default=411, show_default=True, help="Random seed.")
-@click.option(
-    "--scheme",
-    default="seed",
-    show_default=True,
-    help="seed: the published folds, image by image; stratified: alike in class, size and count.",
-)
-def split(coco: Path, out: Path, folds: int, seed: int, scheme: str) -> None:
-    """Write train_<k>.json and val_<k>.json for each fold, and split.json.
+@click.argument("coco", type=FilePath)
+@click.option("--against", type=FilePath, help="Second COCO file to compare with.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stats(coco: Path, against: Path | None, as_json: bool) -> None:
+    """Print classes, box sizes, shapes and boxes per image of one or two COCO files.
 
     \b
     Examples:
-      python -m data_tools split --coco data/train.json --out work/folds
-      python -m data_tools split --coco data/train.json --out work/folds-alike --scheme stratified
+      python -m data_tools stats data/train.json
+      python -m data_tools stats work/folds/val_3.json --against work/folds/train_3.json
     """
-    from data_tools.split import describe_split, split_dataset, write_split
+    import json
 
-    result, dataset = split_dataset(coco, folds=folds, seed=seed, scheme=scheme)
-    write_split(out, result, dataset)
-    click.echo(describe_split(result, out))
+    from data_tools.coco import read_coco
+    from data_tools.stats import box_measures, distances, statistics
+    from data_tools.stats_report import show_distances, show_statistics
+
+    paths = [coco] if against is None else [coco, against]
+    datasets = [read_coco(path) for path in paths]
+    found = [statistics(dataset) for dataset in datasets]
+    apart = distances(*map(box_measures, datasets)) if against else None
+    if as_json:
+        by_name = {str(path): one for path, one in zip(paths, found, strict=True)}
+        click.echo(json.dumps({"files": by_name, "distances": apart}, indent=2))
+        return
+    show_statistics([path.name for path in paths], found)
+    if apart is not None:
+        show_distances(apart)
+
+
+@main.command()
+@click.argument("source", type=FilePath)
+@click.option(
+    "--from",
+    "kind",
+    type=click.Choice(["coco", "voc", "yolo", "csv", "predictions"]),
+    required=True,
+    help="What SOURCE is.",
+)
+@click.option(
+    "--out",
+    type=FilePath,
+    required=True,
+    help="Annotations: a .json file (COCO) or a folder (YOLO). "
+    "Predictions: .parquet, .json (COCO results) or .csv.",
+)
+@click.option("--images", type=FilePath, help="COCO file of the predicted images.")
+@click.option(
+    "--image-root",
+    type=FilePath,
+    default=Path("data"),
+    show_default=True,
+    help="Folder of the images, where their sizes are not in SOURCE.",
+)
+@click.option("--zero-based", is_flag=True, help="VOC corners count from 0, not from 1.")
+def convert(**options: Any) -> None:
+    """Convert annotations (VOC, YOLO, CSV, COCO) or predictions (Parquet, COCO results, CSV).
+
+    \b
+    Examples:
+      python -m data_tools convert data/train.json --from coco --out work/yolo-labels
+      python -m data_tools convert work/yolo-labels --from yolo --out work/again.json
+      python -m data_tools convert work/ensemble/test.parquet --from predictions \\
+        --images data/test.json --out work/test-results.json
+    """
+    from data_tools.convert.command import ConvertRequest
+    from data_tools.convert.command import convert as run_conversion
+
+    click.echo(run_conversion(ConvertRequest(**options)))
 
 
 @main.command()

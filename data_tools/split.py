@@ -62,15 +62,8 @@ def split_dataset(
     Raises:
         UserError: unknown scheme, fewer than two folds, or fewer images than folds.
     """
-    if scheme not in SCHEMES:
-        raise UserError(f"no scheme {scheme!r}", expected=f"one of {', '.join(SCHEMES)}")
     dataset = read_coco(coco_path)
-    if not 2 <= folds <= len(dataset.images):
-        raise UserError(
-            f"{folds} folds of {len(dataset.images)} images",
-            where=coco_path,
-            expected="at least 2 folds, and at least one image for each",
-        )
+    check_split_request(dataset, folds, scheme)
     fold_of_image = SCHEMES[scheme](dataset, folds, seed)
     with_boxes = len(np.unique(dataset.annotation_image_ids))
     split = Split(
@@ -85,6 +78,18 @@ def split_dataset(
         skipped_boxes=len(dataset.skipped),
     )
     return split, dataset
+
+
+def check_split_request(dataset: CocoDataset, folds: int, scheme: str) -> None:
+    """Raise a `UserError` for an unknown scheme or a number of folds that cannot be."""
+    if scheme not in SCHEMES:
+        raise UserError(f"no scheme {scheme!r}", expected=f"one of {', '.join(SCHEMES)}")
+    if not 2 <= folds <= len(dataset.images):
+        raise UserError(
+            f"{folds} folds of {len(dataset.images)} images",
+            where=dataset.source,
+            expected="at least 2 folds, and at least one image for each",
+        )
 
 
 def write_split(out: Path, split: Split, dataset: CocoDataset) -> None:

@@ -1,0 +1,1 @@
+"""Conversions of annotations and predictions between COCO and other formats."""

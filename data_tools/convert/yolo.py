@@ -1,0 +1,103 @@
+"""YOLO text files: `class x_centre y_centre width height`, as fractions of the image."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from data_tools.coco import CocoDataset
+from data_tools.convert.assemble import BoxEntry, ImageEntry, assemble, image_files, image_size
+from data_tools.errors import UserError
+from data_tools.files import write_text
+from data_tools.staging import staged_files
+
+CLASSES_FILE = "classes.txt"
+
+
+def coco_from_yolo(labels: Path, image_root: Path) -> CocoDataset:
+    """Read YOLO labels of all images under a folder; an image without a text file has no boxes.
+
+    Args:
+        labels: folder of `.txt` files named like the images, with `classes.txt` (one name a line).
+        image_root: folder of the images.
+
+    Raises:
+        UserError: no images, no classes, or a line that is not five numbers.
+    """
+    class_names = _class_names(labels)
+    names = image_files(image_root)
+    if not names:
+        raise UserError("there are no images", where=image_root, expected="JPEG or PNG files")
+    images = [ImageEntry(name, image_size(image_root, name)) for name in names]
+    boxes = [box for image in images for box in _boxes(labels, image, class_names)]
+    return assemble(images, boxes, class_names, labels)
+
+
+def _class_names(labels: Path) -> list[str]:
+    path = labels / CLASSES_FILE
+    if not path.is_file():
+        raise UserError(
+            "the class names are not there", where=path, expected="one class name per line"
+        )
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _boxes(labels: Path, image: ImageEntry, class_names: list[str]) -> list[BoxEntry]:
+    path = labels / PurePosixPath(image.file_name).with_suffix(".txt")
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [
+        _box(line, f"{path}, line {number}", image, class_names)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+
+
+def _box(line: str, where: str, image: ImageEntry, class_names: list[str]) -> BoxEntry:
+    try:
+        label, x, y, width, height = (float(word) for word in line.split())
+        class_name = class_names[int(label)] if label >= 0 else ""
+    except (ValueError, IndexError):
+        class_name = ""
+    if not class_name:
+        raise UserError(
+            f"the line is {line!r}",
+            where=where,
+            expected=f"class (0 to {len(class_names) - 1}), x, y, width, height",
+        )
+    across, down = image.size_wh
+    corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    left, top, right, bottom = (
+        value * size for value, size in zip(corners, (across, down, across, down), strict=True)
+    )
+    return BoxEntry(image.file_name, class_name, (left, top, right, bottom))
+
+
+def write_yolo(out: Path, dataset: CocoDataset) -> int:
+    """Write a text file per image and `classes.txt`; return the number of boxes.
+
+    Classes are numbered by their order in the COCO file, from 0.
+    """
+    index = {label: number for number, label in enumerate(dataset.category_ids.tolist())}
+    with staged_files(out) as stage:
+        write_text(stage / CLASSES_FILE, "".join(f"{name}\n" for name in dataset.category_names))
+        for image in dataset.images:
+            rows = dataset.annotation_rows_of_image_id[image["id"]]
+            lines = [
+                _line(index[int(dataset.labels[row])], dataset.boxes_xywh[row].tolist(), image)
+                for row in rows
+            ]
+            name = PurePosixPath(image["file_name"]).with_suffix(".txt")
+            write_text(stage / name, "".join(lines))
+    return len(dataset.annotations)
+
+
+def _line(label: int, box_xywh: list[float], image: dict) -> str:
+    left, top, width, height = box_xywh
+    numbers = (
+        (left + width / 2) / image["width"],
+        (top + height / 2) / image["height"],
+        width / image["width"],
+        height / image["height"],
+    )
+    return f"{label} " + " ".join(f"{number:.9g}" for number in numbers) + "\n"
