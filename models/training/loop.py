@@ -68,7 +68,6 @@ class Trainer:
         world: the processes that train together.
         log, display: where numbers go.
         interrupt: the user's request to stop.
-        on_step: called after each step, before checkpoints (tests stop or kill the process here).
     """
 
     config: Mapping[str, Any]
@@ -85,7 +84,6 @@ class Trainer:
     display: Display
     interrupt: InterruptRequest
     progress: Progress = field(default_factory=Progress)
-    on_step: Callable[[int], None] = lambda step: None
 
     def __post_init__(self) -> None:
         self._loader = train_loader(
@@ -158,7 +156,6 @@ class Trainer:
         self._count_time()
         self._speed.add(self.sampler.batch_size)
         self._show_step(result, rate)
-        self.on_step(self.global_step)
         self._save_or_stop()
 
     def _learning_rate(self) -> float:

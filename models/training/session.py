@@ -48,9 +48,7 @@ SCORE_KEYS = (
 )
 
 
-def train_detector(
-    run: PreparedRun, console: Console, *, on_step: Callable[[int], None] = lambda step: None
-) -> Mapping[str, Any]:
+def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
     """Train the detector of a prepared run to its end.
 
     Returns:
@@ -68,7 +66,6 @@ def train_detector(
         display = make_display(console) if world.is_main else SilentDisplay()
         stack.callback(display.close)
         trainer = _build_trainer(run, world, device, display, interrupt)
-        trainer.on_step = on_step
         _resume(run, trainer)
         if world.is_main:
             trainer.log = stack.enter_context(_open_log(run, trainer))
