@@ -18,6 +18,7 @@ _NEXT_STEP_OF_ERRNO = {
     errno.EROFS: "that file system is read-only: choose another folder",
     errno.ENOENT: "check the spelling of the path",
     errno.EISDIR: "give a file, not a folder",
+    errno.EEXIST: "a file stands where a folder is needed: move it, or choose another path",
     errno.ENOTDIR: "a file stands where a folder is needed: move it, or choose another path",
     errno.ENAMETOOLONG: "choose a shorter path",
 }
