@@ -159,7 +159,7 @@ def predict(**options: Any) -> None:
     Examples:
         python -m models predict work/runs/tood_dcn/fold3 --split val
         python -m models predict work/runs/tood_dcn/fold3 --split test
-        python -m models predict work/runs/yolox/fold3 --split val --tta hflip --out work/tta.parquet
+        python -m models predict work/runs/yolox/fold3 --split val --tta hflip --out work/t.parquet
     """
     from rich.console import Console
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -123,13 +124,15 @@ def clear_results(paths: RunPaths) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of the kit, Python and the packages that decide results."""
-    found = {"boxcamp": KIT_VERSION, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    installed = {package: _version(package) for package in _PACKAGES}
+    return {"boxcamp": KIT_VERSION, "python": platform.python_version(), **installed}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def file_record(path: Path) -> dict[str, str]:
@@ -139,6 +142,4 @@ def file_record(path: Path) -> dict[str, str]:
 
 def command_text(arguments: list[str] | None = None) -> str:
     """Return the command line that is running, as one would type it."""
-    import shlex
-
     return "python -m models " + shlex.join(sys.argv[1:] if arguments is None else arguments)

@@ -59,7 +59,9 @@ def test_every_step_and_epoch_is_logged_once(finished: Path) -> None:
     epochs = [r for r in records if r["kind"] == "epoch"]
     assert [r["epoch"] for r in epochs] == [0, 1]
     for epoch in epochs:
-        losses = [r["loss"] for r in records if r["kind"] == "step" and r["epoch"] == epoch["epoch"]]
+        losses = [
+            r["loss"] for r in records if r["kind"] == "step" and r["epoch"] == epoch["epoch"]
+        ]
         assert epoch["train_loss"] == pytest.approx(sum(losses) / 3)
         assert set(epoch["val"]["per_class"]) == {"red", "green"}
     seconds = [r["seconds"] for r in records]

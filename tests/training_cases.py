@@ -31,7 +31,9 @@ TINY_YOLOX = (
 def write_tiny_data(root: Path, *, train_images: int = 12, val_images: int = 4) -> None:
     """Write `data/` with its images and `work/folds/` with fold 0 into `root`."""
     rng = np.random.default_rng(0)
-    images = [_write_image(root / "data", "train", i, rng) for i in range(train_images + val_images)]
+    images = [
+        _write_image(root / "data", "train", i, rng) for i in range(train_images + val_images)
+    ]
     test_images = [_write_image(root / "data", "test", i, rng)[0] for i in range(3)]
     folds = root / "work" / "folds"
     write_coco(root / "data" / "train.json", _dataset(images))
