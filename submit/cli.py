@@ -135,6 +135,30 @@ def plan(predictions_file: Path, truth: Path, loss: float, as_json: bool) -> Non
 
 
 @main.command()
+@click.argument("predictions_file", metavar="FILE", type=FILE)
+@click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
+@click.option("--score-threshold", default=0.3, show_default=True,
+              help="Lowest score in the confusion matrix.")  # fmt: skip
+@click.option("--json", "json_file", type=FILE, help="Also write everything to this file.")
+def diagnose(
+    predictions_file: Path, truth: Path, score_threshold: float, json_file: Path | None
+) -> None:
+    """Show where points are lost: kinds of error, confusions, thresholds, calibration.
+
+    \b
+    Examples:
+      python -m submit diagnose work/ensemble/val.parquet --truth work/folds/val_3.json
+    """
+    from submit.diagnosis import diagnose_file
+    from submit.diagnosis_report import diagnosis_text
+
+    result = diagnose_file(
+        predictions_file, truth, score_threshold=score_threshold, json_file=json_file
+    )
+    click.echo(diagnosis_text(result))
+
+
+@main.command()
 @FORMAT_FILE
 def formats(format_file: Path | None) -> None:
     """List the submission formats.
@@ -192,3 +216,72 @@ def score(
         disagree=disagree,
     )
     click.echo(score_text(result))
+
+
+@main.command()
+@click.argument("submission", metavar="[FILE]", required=False, type=FILE)
+@click.option("--ledger", type=FILE, default=Path("work/ledger.csv"), show_default=True,
+              help="The ledger.")  # fmt: skip
+@click.option("--validation", type=FILE, help="The same members' prediction file of the "
+              "validation fold, scored with --truth.")  # fmt: skip
+@click.option("--truth", type=FILE, help="COCO file with that fold's annotations.")
+@click.option("--score", "score_json", type=FILE,
+              help="Instead of those two: what `submit score --json` wrote.")  # fmt: skip
+@click.option("--leaderboard", type=float, help="What the server said, from 0 to 1.")
+@click.option("--note", help="Words to remember it by.")
+@click.option("--per-day", default=10, show_default=True, help="Submissions allowed a day.")
+@click.option("--utc-offset", default=0.0, show_default=True,
+              help="Hours by which the competition's day is ahead of UTC.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
+def log(
+    submission: Path | None,
+    ledger: Path,
+    validation: Path | None,
+    truth: Path | None,
+    score_json: Path | None,
+    leaderboard: float | None,
+    note: str | None,
+    per_day: int,
+    utc_offset: float,
+    as_json: bool,
+) -> None:
+    """Enter a submission in the ledger, or without FILE only show it.
+
+    Enter each file when you hand it in, and again with --leaderboard when its score is known. The
+    ledger forecasts the leaderboard score of files that have none, names the two to select at the
+    end, and counts the submissions left today.
+
+    \b
+    Examples:
+      python -m submit log
+      python -m submit log work/submission.csv --validation work/ensemble/val.parquet \\
+          --truth work/folds/val_3.json
+      python -m submit log work/submission.csv --leaderboard 0.6153
+    """
+    from submit.check_report import json_text
+    from submit.ledger import log_submission, read_ledger, read_score_file
+    from submit.ledger_report import ledger_summary, ledger_text
+
+    about_file = (validation, truth, score_json, leaderboard, note)
+    if submission is None and any(value is not None for value in about_file):
+        raise click.UsageError("these options are about a FILE to enter: name it")
+    if (validation is None) != (truth is None) or (validation and score_json):
+        raise click.UsageError("give --validation with --truth, or --score alone")
+    if submission is not None:
+        score_of_file = None
+        if validation is not None and truth is not None:
+            from submit.bootstrap import DEFAULT_SAMPLES
+            from submit.scoring import score_file
+
+            score_of_file = score_file(validation, truth, bootstrap_samples=DEFAULT_SAMPLES)
+        elif score_json is not None:
+            score_of_file = read_score_file(score_json)
+        log_submission(
+            ledger,
+            submission,
+            score=score_of_file,
+            leaderboard_score=leaderboard,
+            note=note,
+        )
+    summary = ledger_summary(read_ledger(ledger), per_day=per_day, utc_offset_hours=utc_offset)
+    click.echo(json_text(summary) if as_json else ledger_text(summary))
