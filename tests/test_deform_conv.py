@@ -1,5 +1,7 @@
 """Deformable convolution against torchvision's compiled kernel: values, gradients, limits."""
 
+import shutil
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
 from models.ops.deform_conv import deform_conv2d
+from models.ops.deform_conv_methods import METHODS, part_channels
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 NAMES = ("output", "input", "offset", "weight", "bias", "mask")
@@ -137,3 +140,163 @@ def test_samples_outside_the_image_are_zero(channels, shift, expected):
     got = deform_conv2d(image, offset, weight)
     assert got[0, 0, 0, 1].item() == pytest.approx(expected, abs=1e-6)
     assert torch.equal(torchvision_deform_conv2d(image, offset, weight) == 0, got == 0)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_gives_the_same(method):
+    tensors, settings_, gradient = draw_arguments(group_channels=16, groups=2, deform_groups=2)
+    expected = run(torchvision_deform_conv2d, tensors, settings_, gradient)
+    got = run(deform_conv2d, tensors, settings_, gradient, method=method)
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, **TOLERANCE)
+
+
+@pytest.mark.parametrize("method", ["planes", "rows", "rows_recomputed"])
+def test_gradients_agree_with_finite_differences(method):
+    tensors, settings_, _ = draw_arguments(batch=1, group_channels=2, groups=2, size=(4, 5))
+    doubles = tuple(tensor.double().requires_grad_() for tensor in tensors.values())
+    names = list(tensors)
+
+    def function(*values):
+        return deform_conv2d(**dict(zip(names, values, strict=True)), **settings_, method=method)
+
+    # A fast check: one random direction per input instead of every element.
+    assert torch.autograd.gradcheck(function, doubles, fast_mode=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("group_channels", [4, 32], ids=["planes", "rows"])
+@pytest.mark.parametrize("half_input", [False, True], ids=["float32 in", "half in"])
+def test_autocast_stays_close_to_float32(dtype, group_channels, half_input):
+    tensors, settings_, gradient = draw_arguments(group_channels=group_channels)
+    expected = run(deform_conv2d, tensors, settings_, gradient)
+    if half_input:  # As after an autocast convolution; parameters stay float32.
+        tensors = {**tensors, "input": tensors["input"].to(dtype)}
+    with torch.autocast("cpu", dtype):
+        got = run(deform_conv2d, tensors, settings_, gradient)
+    assert got["output"].dtype == tensors["input"].dtype
+    # bfloat16 keeps 8 bits of a number, float16 11: an error of a few units of the largest value.
+    share = {torch.bfloat16: 4 * 2**-8, torch.float16: 4 * 2**-11}[dtype]
+    for name, value in expected.items():
+        error = (got[name].float() - value).abs().max().item()
+        assert error <= share * value.abs().max().item(), name
+
+
+def test_positions_stay_exact_in_half_precision():
+    # Pixel 300 is not a bfloat16 number: positions must not be computed in it.
+    image = torch.arange(400.0).expand(1, 16, 1, 400).to(torch.bfloat16)
+    offset = torch.zeros(1, 2, 1, 400, dtype=torch.bfloat16)
+    weight = torch.zeros(1, 16, 1, 1, dtype=torch.bfloat16)
+    weight[0, 0] = 1
+    got = deform_conv2d(image, offset, weight)
+    assert torch.equal(got[0, 0], image[0, 0])
+
+
+@pytest.mark.parametrize("group_channels", [4, 32], ids=["planes", "rows"])
+def test_without_images_the_output_is_empty(group_channels):
+    tensors, settings_, gradient = draw_arguments(batch=0, group_channels=group_channels)
+    got = run(deform_conv2d, tensors, settings_, gradient)
+    assert got["output"].shape == (0, 3, 9, 11)
+    assert got["weight"].abs().max() == 0
+
+
+def test_only_the_wanted_gradients_are_computed():
+    tensors, settings_, gradient = draw_arguments(group_channels=32)
+    weight = tensors["weight"].requires_grad_()
+    deform_conv2d(**tensors, **settings_).backward(gradient)
+    assert weight.grad is not None
+    with torch.no_grad():
+        assert not deform_conv2d(**tensors, **settings_).requires_grad
+
+
+def test_channels_last_goes_in_and_comes_out():
+    tensors, settings_, _ = draw_arguments(group_channels=32, group_outputs=32)
+    expected = deform_conv2d(**tensors, **settings_)
+    tensors["input"] = tensors["input"].contiguous(memory_format=torch.channels_last)
+    got = deform_conv2d(**tensors, **settings_)
+    torch.testing.assert_close(got, expected, **TOLERANCE)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+
+
+def peak_of_kept_bytes(method):
+    """Bytes that the graph keeps for the backward pass."""
+    tensors, settings_, _ = draw_arguments(group_channels=64, size=(20, 20))
+    kept = {}
+
+    def note(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    leaves = {name: tensor.requires_grad_() for name, tensor in tensors.items()}
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = deform_conv2d(**leaves, **settings_, method=method)
+    del output
+    return sum(kept.values())
+
+
+def test_recomputing_keeps_no_columns():
+    # 2 images x 64 channels x 9 taps x 400 pixels x 4 bytes = 1.8 MB of columns.
+    columns = 2 * 64 * 9 * 400 * 4
+    assert peak_of_kept_bytes("rows") > columns
+    assert peak_of_kept_bytes("rows_recomputed") < columns / 2
+
+
+@pytest.mark.parametrize(
+    ("deform_channels", "group_channels", "samples", "expected"),
+    [
+        pytest.param(32, 32, 10, 32, id="all at once when they fit"),
+        pytest.param(1024, 16, 36864, 32, id="two convolution groups: 32 * 36864 * 4 = 4.7 MB"),
+        pytest.param(64, 256, 147456, 16, id="never narrower than 16 when it can be helped"),
+        pytest.param(8, 4, 10**9, 8, id="narrow rows are not split further"),
+        pytest.param(12, 8, 10, 4, id="a part must not straddle groups: gcd(12, 8)"),
+    ],
+)
+def test_part_channels(deform_channels, group_channels, samples, expected):
+    assert part_channels(deform_channels, group_channels, samples) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"input": (2, 4, 9)}, "input has 3 dimensions, expected 4"),
+        (
+            {"offset": (2, 17, 9, 11)},
+            "offset has 17 channels, .* a multiple of 2 \\* 3 \\* 3",
+        ),
+        ({"offset": (2, 18, 9, 10)}, "offset has shape .*, expected \\(2, 18, 9, 11\\)"),
+        ({"offset": (1, 18, 9, 11)}, "offset has shape .*, expected \\(2, 18, 9, 11\\)"),
+        ({"mask": (2, 8, 9, 11)}, "mask has shape .*, expected \\(2, 9, 9, 11\\)"),
+        ({"weight": (3, 3, 3, 3)}, "input has 4 channels, expected a multiple of .* = 3"),
+        ({"weight": (3, 2, 3, 3)}, "weight has 3 output channels, expected a multiple of 2"),
+        ({"offset": (2, 54, 9, 11)}, "input has 4 channels, expected a multiple of 3 deform"),
+        ({"bias": (4,)}, "bias has shape \\(4,\\), expected \\(3,\\)"),
+        ({"stride": 0}, "stride is"),
+        ({"padding": -1}, "padding is"),
+        ({"dilation": (1, 0)}, "dilation is"),
+        ({"dilation": 9}, "output size is"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_as_by_torchvision(change, message):
+    tensors, settings_, _ = draw_arguments()
+    arguments = {**tensors, **settings_}
+    for name, value in change.items():
+        is_shape = name in tensors
+        arguments[name] = torch.zeros(value) if is_shape else value
+    with pytest.raises(RuntimeError, match=message):
+        deform_conv2d(**arguments)
+    # torchvision reads past a bias of the wrong length, and a stride of 0 ends the process.
+    if change.keys() - {"bias", "stride"}:
+        with pytest.raises((RuntimeError, ValueError)):
+            torchvision_deform_conv2d(**arguments)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("group_channels", [4, 32], ids=["planes", "rows"])
+def test_compiles(group_channels):
+    tensors, settings_, gradient = draw_arguments(group_channels=group_channels, size=(5, 6))
+    expected = run(deform_conv2d, tensors, settings_, gradient)
+    # aot_eager traces forward and backward without the minute that generating C++ takes.
+    compiled = torch.compile(deform_conv2d, fullgraph=True, backend="aot_eager")
+    got = run(compiled, tensors, settings_, gradient)
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, **TOLERANCE)

@@ -2,49 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-# Below this many channels per deform group, gathering rows wastes most of each cache line and
-# planes are sampled instead (benchmarks/deform_conv.py: 1 channel is 15 times faster so).
-MIN_ROW_CHANNELS = 16
-
-
-def sample_bilinear(image: Tensor, y: Tensor, x: Tensor, factor: Tensor | None) -> Tensor:
-    """Sample an image once per kernel tap and output pixel.
-
-    Args:
-        image: (N, C, H, W) of any memory format.
-        y, x: (N, D, kernel_height, kernel_width, H_out, W_out) in pixels; deform group d moves
-            channels d * C / D up to (d + 1) * C / D.
-        factor: what to multiply each sample by, shaped like `y`, or None.
-
-    Returns:
-        (N, C, H_out * kernel_height, W_out * kernel_width): the taps of an output pixel form a
-        block. A corner outside the image counts as zero.
-    """
-    if image.shape[1] // y.shape[1] < MIN_ROW_CHANNELS:
-        return _sample_planes(image, y, x, factor)
-    return _sample_rows(image, y, x, factor)
-
-
-def _sample_rows(image: Tensor, y: Tensor, x: Tensor, factor: Tensor | None) -> Tensor:
-    batch, channels, height, width = image.shape
-    _, deform_groups, kernel_h, kernel_w, out_h, out_w = y.shape
-    order = (0, 4, 2, 5, 3, 1)  # batch, out_h, kernel_h, out_w, kernel_w, deform group
-    y, x = y.permute(order), x.permute(order)
-    pixels, weights = bilinear_corners(y, x, height, width)
-    if factor is not None:
-        weights = weights * factor.permute(order).unsqueeze(-1)
-    image_index = torch.arange(batch, device=image.device).view(-1, 1, 1, 1, 1, 1, 1)
-    group_index = torch.arange(deform_groups, device=image.device).view(-1, 1)
-    rows = (image_index * (height * width) + pixels) * deform_groups + group_index
-    table = image.permute(0, 2, 3, 1).reshape(-1, channels // deform_groups).to(weights.dtype)
-    samples = F.embedding_bag(
-        rows.reshape(-1, 4), table, per_sample_weights=weights.reshape(-1, 4), mode="sum"
-    )
-    return samples.view(batch, out_h * kernel_h, out_w * kernel_w, channels).permute(0, 3, 1, 2)
+from torch.autograd.function import once_differentiable
 
 
 def bilinear_corners(y: Tensor, x: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -74,20 +38,114 @@ def bilinear_corners(y: Tensor, x: Tensor, height: int, width: int) -> tuple[Ten
     return pixels, weight_y * weight_x * inside
 
 
-def _sample_planes(image: Tensor, y: Tensor, x: Tensor, factor: Tensor | None) -> Tensor:
-    batch, channels, height, width = image.shape
-    _, deform_groups, kernel_h, kernel_w, out_h, out_w = y.shape
-    order = (0, 1, 4, 2, 5, 3)  # batch, deform group, out_h, kernel_h, out_w, kernel_w
-    planes_shape = (batch * deform_groups, out_h * kernel_h, out_w * kernel_w)
+@dataclass(frozen=True)
+class RowPlan:
+    """Which image rows each sample reads, and for the way back which samples read each row.
+
+    Attributes:
+        pixels: (S, 4) int32 index of each sample's corners into the rows.
+        weights: (S, 4) of the corners, float32 or float64.
+        order: (S * 4,) int32, positions in the flattened `pixels`, by rising pixel; None when no
+            gradient of the image is wanted.
+        starts: (rows,) int32, where each row's positions begin in `order`; None with it.
+    """
+
+    pixels: Tensor
+    weights: Tensor
+    order: Tensor | None = None
+    starts: Tensor | None = None
+
+
+def plan_rows(pixels: Tensor, weights: Tensor, rows: int, *, image_gradient: bool) -> RowPlan:
+    """Prepare sampling from a table of `rows` rows, for any number of channels.
+
+    Args:
+        pixels: (S, 4) index of each sample's corners.
+        weights: (S, 4) of the corners.
+        rows: length of the table.
+        image_gradient: whether the table's gradient will be wanted.
+    """
+    pixels = pixels.to(torch.int32)
+    if not image_gradient:
+        return RowPlan(pixels, weights)
+    flat = pixels.reshape(-1)
+    counts = torch.bincount(flat, minlength=rows)
+    starts = (counts.cumsum(0) - counts).to(torch.int32)
+    return RowPlan(pixels, weights, flat.argsort().to(torch.int32), starts)
+
+
+def sample_rows(image: Tensor, plan: RowPlan) -> Tensor:
+    """Sample all channels of a pixel at once; fast where there are many.
+
+    Args:
+        image: (N, C, H, W) of any memory format; its pixels are the plan's N * H * W rows.
+        plan: the samples, over all images.
+
+    Returns:
+        (S, C), channels innermost.
+    """
+    rows = image.permute(0, 2, 3, 1).reshape(-1, image.shape[1]).to(plan.weights.dtype)
+    return _WeightedRows.apply(rows, plan.weights, plan.pixels, plan.order, plan.starts)
+
+
+class _WeightedRows(torch.autograd.Function):
+    """`embedding_bag`, with a faster gradient of the rows.
+
+    PyTorch adds each sample's gradient to its four rows one by one. Sorted by row, the same sums
+    are again an `embedding_bag`: rows of the gradient, weighted.
+    """
+
+    @staticmethod
+    def forward(
+        rows: Tensor, weights: Tensor, pixels: Tensor, order: Tensor | None, starts: Tensor | None
+    ) -> Tensor:
+        return F.embedding_bag(pixels, rows, per_sample_weights=weights, mode="sum")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, weights, pixels, order, starts = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        rows_gradient = weights_gradient = None
+        if ctx.needs_input_grad[0]:
+            sorted_weights = weights.reshape(-1).index_select(0, order)
+            rows_gradient = F.embedding_bag(
+                order // 4, gradient, starts, per_sample_weights=sorted_weights, mode="sum"
+            )
+        if ctx.needs_input_grad[1]:
+            weights_gradient = _weights_gradient(gradient, rows, pixels)
+        return rows_gradient, weights_gradient, None, None, None
+
+
+def _weights_gradient(gradient: Tensor, rows: Tensor, pixels: Tensor) -> Tensor:
+    corners = pixels.shape[1]
+    samples = torch.arange(len(pixels), dtype=pixels.dtype, device=pixels.device)
+    products = torch.ops.aten._embedding_bag_per_sample_weights_backward(
+        gradient, rows, pixels.reshape(-1), samples * corners,
+        samples.repeat_interleave(corners), 0,
+    )  # fmt: skip
+    return products.view_as(pixels)
+
+
+def sample_planes(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Sample channel after channel; fast where few channels share their positions.
+
+    Args:
+        image: (B, C, H, W).
+        y, x: (B, H_out, W_out) positions in pixels.
+
+    Returns:
+        (B, C, H_out, W_out).
+    """
+    height, width = image.shape[2:]
     padded_h, padded_w = _power_of_two(height), _power_of_two(width)
     grid = torch.stack([_normalised(x, padded_w), _normalised(y, padded_h)], dim=-1)
-    grid = grid.permute(*order, 6).reshape(*planes_shape, 2)
-    planes = image.reshape(batch * deform_groups, channels // deform_groups, height, width)
-    planes = F.pad(planes.to(grid.dtype), (0, padded_w - width, 0, padded_h - height))
-    samples = F.grid_sample(planes, grid, align_corners=False)
-    if factor is not None:
-        samples = samples * factor.permute(order).reshape(planes_shape).unsqueeze(1)
-    return samples.view(batch, channels, *planes_shape[1:])
+    padded = F.pad(image.to(grid.dtype), (0, padded_w - width, 0, padded_h - height))
+    return F.grid_sample(padded, grid, align_corners=False)
 
 
 def _power_of_two(size: int) -> int:

@@ -1,9 +1,6 @@
 """Deformable convolution (v1 and v2) in plain PyTorch, a drop-in for torchvision's.
 
-Every kernel tap of every output pixel becomes one pixel of a larger image, (H_out * kernel_height,
-W_out * kernel_width); an ordinary convolution whose stride is its kernel size then sums the taps.
-Sampling that image is the only deformable part, and PyTorch's CPU has a fast operator for it:
-`embedding_bag` with four weighted rows per sample, channels innermost.
+How it is computed depends on device and shape: see `deform_conv_methods`.
 
 Sources: Zhu et al., Deformable ConvNets v2, https://arxiv.org/abs/1811.11168; argument order,
 sampling rules and limits follow torchvision.ops.deform_conv2d.
@@ -13,11 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from models.ops.bilinear import sample_bilinear
+from models.ops.deform_conv_methods import METHODS, Geometry, choose_method
 
 IntPair = int | Sequence[int]
 
@@ -31,6 +26,8 @@ def deform_conv2d(
     padding: IntPair = 0,
     dilation: IntPair = 1,
     mask: Tensor | None = None,
+    *,
+    method: str | None = None,
 ) -> Tensor:
     """Convolve `input` at sampling points shifted by `offset` and scaled by `mask`.
 
@@ -42,6 +39,7 @@ def deform_conv2d(
         bias: (O,) or None.
         stride, padding, dilation: one int, or (vertical, horizontal).
         mask: (N, D * kernel_height * kernel_width, H_out, W_out) factor of each sample, or None.
+        method: a key of `METHODS`; None lets `choose_method` pick the fastest for the device.
 
     Returns:
         (N, O, H_out, W_out) in the dtype of `input`. Samples outside the image count as zero and
@@ -52,50 +50,11 @@ def deform_conv2d(
     """
     stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
     _check_shapes(input, offset, weight, bias, mask, stride, padding, dilation)
-    kernel_hw = (weight.shape[2], weight.shape[3])
-    y, x = sampling_positions(offset, kernel_hw, stride, padding, dilation)
-    groups = input.shape[1] // weight.shape[1]
-    columns = sample_bilinear(input, y, x, _tap_mask(mask, y))
-    output = F.conv2d(columns, weight, bias, stride=kernel_hw, groups=groups)
+    name = method or choose_method(input, offset, weight)
+    output = METHODS[name](input, offset, weight, Geometry(stride, padding, dilation), mask)
+    if bias is not None:
+        output = output + bias.to(output.dtype).view(1, -1, 1, 1)
     return output.to(input.dtype)
-
-
-def sampling_positions(
-    offset: Tensor,
-    kernel_hw: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-) -> tuple[Tensor, Tensor]:
-    """Return where each tap of each output pixel samples the input.
-
-    Args:
-        offset: (N, 2 * D * kernel_height * kernel_width, H_out, W_out).
-        kernel_hw, stride, padding, dilation: (vertical, horizontal).
-
-    Returns:
-        y and x in input pixels, each (N, D, kernel_height, kernel_width, H_out, W_out); float32,
-        or float64 for float64 offsets: half precision cannot tell pixels apart beyond 256.
-    """
-    kernel_h, kernel_w = kernel_hw
-    batch, _, height, width = offset.shape
-    dtype = torch.float64 if offset.dtype == torch.float64 else torch.float32
-    shifts = offset.to(dtype).reshape(batch, -1, kernel_h, kernel_w, 2, height, width)
-
-    def positions(axis: int, taps: int, size: int) -> tuple[Tensor, Tensor]:
-        tap = torch.arange(taps, device=offset.device, dtype=dtype) * dilation[axis]
-        pixel = torch.arange(size, device=offset.device, dtype=dtype) * stride[axis]
-        return tap, pixel - padding[axis]
-
-    tap_y, pixel_y = positions(0, kernel_h, height)
-    tap_x, pixel_x = positions(1, kernel_w, width)
-    base_y = tap_y.view(-1, 1, 1, 1) + pixel_y.view(1, 1, -1, 1)
-    base_x = tap_x.view(1, -1, 1, 1) + pixel_x.view(1, 1, 1, -1)
-    return shifts[:, :, :, :, 0] + base_y, shifts[:, :, :, :, 1] + base_x
-
-
-def _tap_mask(mask: Tensor | None, positions: Tensor) -> Tensor | None:
-    return None if mask is None else mask.reshape(positions.shape)
 
 
 def _pair(value: IntPair) -> tuple[int, int]:
