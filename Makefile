@@ -185,7 +185,7 @@ $(W)/submission.csv: $(W)/ensemble/test.parquet
 fuse: $(W)/ensemble/val.parquet $(W)/ensemble/test.parquet ## Fuse MEMBERS (default: every finished run) with IOU, SKIP, WEIGHTS
 
 score: $(W)/ensemble/val.parquet ## Score every member and the fusion on the validation fold
-	$(PY) -m submit score $(call quoted_members,val) "$(WORK)/ensemble/val.parquet" --truth "$(VAL)"
+	$(PY) -m submit table $(call quoted_members,val) "$(WORK)/ensemble/val.parquet" --truth "$(VAL)"
 
 submit: $(W)/submission.csv score ## Fuse, check, score, and write WORK/submission.csv
 	$(PY) -m submit check "$(WORK)/submission.csv" --images "$(DATA)/test.json"
@@ -200,7 +200,7 @@ report: score ## Write the offline report WORK/report.html
 
 .PHONY: test lint clean
 test: $(INSTALLED) ## Run the whole test suite
-	$(PY) -m pytest $(TEST_FLAGS)
+	$(PY) -m pytest -n 2 --dist worksteal $(TEST_FLAGS)
 
 lint: $(INSTALLED) ## Check style and types of names
 	$(PY) -m ruff check .

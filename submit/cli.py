@@ -219,6 +219,22 @@ def score(
 
 
 @main.command()
+@click.argument("predictions_files", metavar="FILE...", nargs=-1, required=True, type=FILE)
+@click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
+def table(predictions_files: tuple[Path, ...], truth: Path) -> None:
+    """Score several files against one truth, side by side: members and their fusion.
+
+    \b
+    Examples:
+      python -m submit table work/runs/yolox/fold3/predictions/val.parquet \\
+          work/ensemble/val.parquet --truth work/folds/val_3.json
+    """
+    from submit.score_table import score_table, table_text
+
+    click.echo(table_text(score_table(predictions_files, truth)))
+
+
+@main.command()
 @click.argument("submission", metavar="[FILE]", required=False, type=FILE)
 @click.option("--ledger", type=FILE, default=Path("work/ledger.csv"), show_default=True,
               help="The ledger.")  # fmt: skip

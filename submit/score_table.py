@@ -1,0 +1,93 @@
+"""Several prediction files side by side: members against their fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_tools.coco import CocoDataset, read_coco
+from data_tools.prediction_files import read_predictions
+from data_tools.predictions import Predictions
+from submit.bootstrap import DEFAULT_SEED
+from submit.leaks import leak_line, member_names
+from submit.scoring import score
+
+COLUMNS = ("competition_map50", "map", "map50", "map_small", "map_medium", "map_large")
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """One line of the table."""
+
+    name: str
+    members: int
+    result: dict[str, Any]
+
+
+def score_table(
+    prediction_files: Sequence[str | Path],
+    truth_file: str | Path,
+    *,
+    bootstrap_samples: int = 0,
+    seed: int = DEFAULT_SEED,
+) -> list[ScoredFile]:
+    """Score every file against the same truth, in the order given.
+
+    Raises:
+        UserError: as `submit.scoring.score`, for the first file that cannot be scored.
+    """
+    truth = read_coco(truth_file)
+    return [
+        _scored(Path(path), truth, bootstrap_samples=bootstrap_samples, seed=seed)
+        for path in prediction_files
+    ]
+
+
+def _scored(path: Path, truth: CocoDataset, *, bootstrap_samples: int, seed: int) -> ScoredFile:
+    predictions = read_predictions(path, truth)
+    result = score(predictions, truth, bootstrap_samples=bootstrap_samples, seed=seed)
+    return ScoredFile(_name(path, predictions), len(predictions.provenance.members), result)
+
+
+def _name(path: Path, predictions: Predictions) -> str:
+    provenance = predictions.provenance
+    if provenance.members:
+        return f"{provenance.model} of {len(member_names(provenance))}"
+    return provenance.run or path.stem
+
+
+def table_text(rows: Sequence[ScoredFile]) -> str:
+    """Return the table, the metric that counts first, and what the fusion gains on its members."""
+    width = max([len(row.name) for row in rows] + [len("predictions")])
+    head = "".join(
+        f"{column:>19}" if column == COLUMNS[0] else f"{column:>12}" for column in COLUMNS
+    )
+    lines = [f"{'predictions':<{width}}{head}{'boxes':>9}"]
+    for row in rows:
+        values = [row.result[column] for column in COLUMNS]
+        cells = f"{_number(values[0]):>19}" + "".join(f"{_number(v):>12}" for v in values[1:])
+        leak = "  LEAKED" if row.result["leaked"] else ""
+        lines.append(f"{row.name:<{width}}{cells}{row.result['boxes']:>9}{leak}")
+    lines += [f"  {row.name}: {line}" for row in rows if (line := leak_line(row.result["leaked"]))]
+    return "\n".join([*lines, *_gain_lines(rows)])
+
+
+def _gain_lines(rows: Sequence[ScoredFile]) -> list[str]:
+    singles = [row for row in rows if not row.members]
+    fusions = [row for row in rows if row.members]
+    if not singles or not fusions:
+        return []
+    best = max(singles, key=lambda row: row.result[COLUMNS[0]])
+    lines = []
+    for fusion in fusions:
+        gain = fusion.result[COLUMNS[0]] - best.result[COLUMNS[0]]
+        lines.append(
+            f"{fusion.name}: {gain:+.4f} {COLUMNS[0]} against its best member, {best.name}"
+        )
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
