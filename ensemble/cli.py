@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +12,69 @@ import click
 
 from data_tools.command_line import CommandGroup
 from data_tools.errors import UserError
-from ensemble.settings import (
-    CONFIDENCE_TYPES,
-    METHODS,
-    FusionSettings,
-)
+from ensemble.settings import CONFIDENCE_TYPES, DECAYS, METHODS, FusionSettings, read_settings
+
+DEFAULT = FusionSettings()
+
+
+def fusion_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how to fuse; those not given stay out of the keyword arguments."""
+    options = [
+        click.option(
+            "--settings",
+            "settings_file",
+            help="JSON file that `tune` wrote; options given override it.",
+        ),
+        click.option("--method", type=click.Choice(METHODS), help=f"[default: {DEFAULT.method}]"),
+        click.option(
+            "--iou", type=float, help=f"Overlap above which boxes match. [default: {DEFAULT.iou}]"
+        ),
+        click.option(
+            "--iou-class", multiple=True, metavar="CLASS=IOU", help="For one class (name or id)."
+        ),
+        click.option(
+            "--skip", type=float, help=f"Leave lower scores out. [default: {DEFAULT.skip:g}]"
+        ),
+        click.option(
+            "--weights", help="A number above 0 for each member, such as 2,1,1. [default: all 1]"
+        ),
+        click.option(
+            "--view-weights", help="For test-time views within a member: plain=2,hflip=1."
+        ),
+        click.option(
+            "--conf-type",
+            type=click.Choice(CONFIDENCE_TYPES),
+            help=f"[default: {DEFAULT.confidence}]",
+        ),
+        click.option(
+            "--allows-overflow", is_flag=True, default=None, help="avg: do not cap the box count."
+        ),
+        click.option(
+            "--decay", type=click.Choice(DECAYS), help=f"Soft-NMS. [default: {DEFAULT.decay}]"
+        ),
+        click.option("--sigma", type=float, help=f"Soft-NMS, gaussian. [default: {DEFAULT.sigma}]"),
+        click.option(
+            "--score-floor", type=float, help=f"Soft-NMS. [default: {DEFAULT.score_floor}]"
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+class ManyMembers(click.Command):
+    """A command whose `--members` takes all words up to the next option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat `--members` before every word that belongs to it."""
+        spread, collecting = [], False
+        for word in args:
+            if word.startswith("-"):
+                collecting = word == "--members"
+                spread += [] if collecting else [word]
+            else:
+                spread += ["--members", word] if collecting else [word]
+        return super().parse_args(ctx, spread)
 
 
 @click.group(cls=CommandGroup)
@@ -25,40 +86,118 @@ def main() -> None:
 @click.argument("members", nargs=-1, required=True, metavar="MEMBER...")
 @click.option("--images", required=True, help="COCO file of the images that were predicted.")
 @click.option("--out", required=True, help="Prediction file to write (.parquet).")
-@click.option("--method", type=click.Choice(METHODS), default="wbf", show_default=True)
-@click.option("--iou", type=float, default=0.6, show_default=True, help="Overlap to match.")
-@click.option("--skip", type=float, default=0.0, show_default=True, help="Drop lower scores first.")
-@click.option("--weights", help="One positive number per member, such as 2,1,1.")
-@click.option("--conf-type", type=click.Choice(CONFIDENCE_TYPES), default="avg", show_default=True)
+@fusion_options
 @click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
+@click.option("--sources/--no-sources", default=True, help="Write OUT.sources.parquet beside it.")
+@click.option("--explain", metavar="IMAGE", help="Print one image's clusters (file name or id).")
+@click.option("--picture", metavar="FILE", help="With --explain: draw before and after.")
+@click.option("--data", default="data", show_default=True, help="With --picture: the images' root.")
+@click.option("--threads", type=click.IntRange(1), help="[default: one per core]")
 def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> None:
     """Fuse prediction files, submission CSVs, COCO results, globs or run folders.
+
+    A member without boxes on an image still counts there. A member with several test-time views
+    counts once: its views share its weight.
 
     \b
     Examples:
       python -m ensemble fuse work/runs/*/fold3/predictions/val.parquet \\
         --images work/folds/val_3.json --out work/ensemble/val.parquet
+      python -m ensemble fuse work/runs/tood_dcn/fold3 work/runs/yolox/fold3 \\
+        --images data/test.json --out work/ensemble/test.parquet --weights 2,1 --iou 0.55
+      python -m ensemble fuse work/runs/tood_dcn/fold3 work/runs/yolox/fold3 \\
+        --images data/test.json --out work/ensemble/test.parquet --explain 0000.jpg \\
+        --picture work/ensemble/0000.png
     """
-    from data_tools.coco import read_coco
-    from data_tools.prediction_files import write_predictions
-    from ensemble.fuse import fuse_members
-    from ensemble.members import read_members
+    from ensemble.commands import run_fuse
 
-    settings = FusionSettings(
-        method=options["method"],
-        iou=options["iou"],
-        skip=options["skip"],
-        weights=_numbers(options["weights"]),
-        confidence=options["conf_type"],
-    )
-    dataset = read_coco(images)
-    loaded = read_members(members, dataset, allow_missing=options["allow_missing"])
-    fusion = fuse_members(loaded, dataset, settings, run=Path(out).stem)
-    write_predictions(out, fusion.predictions)
-    click.echo(
-        f"{len(loaded)} members, {len(fusion.table.rows.scores)} boxes -> "
-        f"{len(fusion.predictions)} boxes on {len(dataset.images)} images: {out}"
-    )
+    if options["picture"] and not options["explain"]:
+        raise click.UsageError("--picture needs --explain IMAGE")
+    if Path(out).suffix != ".parquet":
+        raise UserError(
+            "fused boxes are written as a prediction file",
+            where=out,
+            expected="a name ending in .parquet",
+            next_step="write it, then `python -m submit write` makes the CSV",
+        )
+    settings, ious = _take_fusion_options(options)
+    lines, table = run_fuse(members, images, out, settings, ious, **options)
+    if table is not None:
+        _print_table(table)
+    click.echo("\n".join(lines))
+
+
+@main.command()
+@click.argument("members", nargs=-1, required=True, metavar="MEMBER...")
+@click.option("--truth", required=True, help="COCO file with the validation truth.")
+@click.option("--out", required=True, help="JSON file to write, for `fuse --settings`.")
+@fusion_options
+@click.option("--trials", type=click.IntRange(1), default=60, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
+@click.option("--force-leaked", is_flag=True, help="Tune though members have seen the images.")
+def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> None:
+    """Search IoU threshold, skip threshold, confidence type and weights on validation truth.
+
+    \b
+    Examples:
+      python -m ensemble tune work/runs/tood_dcn/fold3 work/runs/yolox/fold3 \\
+        --truth work/folds/val_3.json --out work/ensemble/settings.json --trials 10
+      python -m ensemble tune work/runs/*/fold3/predictions/val.parquet \\
+        --truth work/folds/val_3.json --out work/ensemble/settings.json --trials 10 --seed 1
+    """
+    from ensemble.commands import run_tune
+
+    settings, ious = _take_fusion_options(options)
+    click.echo("\n".join(run_tune(members, truth, out, settings, ious, **options)))
+
+
+@main.command(cls=ManyMembers)
+@click.argument("old", nargs=-1, metavar="OLD...")
+@click.option("--members", multiple=True, required=True, help="The members that were fused.")
+@click.option("--images", help="COCO file of the images; not needed with --truth.")
+@click.option("--truth", help="COCO file with truth: also say what the mistake costs.")
+@fusion_options
+@click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
+@click.option("--json", "json_out", help="Also write the counts as JSON.")
+def audit(old: tuple[str, ...], members: tuple[str, ...], **options: Any) -> None:
+    """Replay the mistake of leaving members without boxes out, and look for it in OLD files.
+
+    \b
+    Examples:
+      python -m ensemble audit work/submission.csv --images data/test.json \\
+        --members work/runs/tood_dcn/fold3 work/runs/yolox/fold3
+      python -m ensemble audit --truth work/folds/val_3.json \\
+        --members work/runs/*/fold3/predictions/val.parquet
+    """
+    from ensemble.commands import run_audit
+
+    if not (options["images"] or options["truth"]):
+        raise click.UsageError("give --images or --truth: the images that were predicted")
+    settings, ious = _take_fusion_options(options)
+    click.echo("\n".join(run_audit(old, members, settings, ious, **options)))
+
+
+def _take_fusion_options(options: dict[str, Any]) -> tuple[FusionSettings, dict[str, float]]:
+    """Take the fusion options out of `options`.
+
+    Returns:
+        The settings file's settings (or the defaults) with the given options put in, and the IoU
+        threshold of each class named on the command line.
+    """
+    file, ious = options.pop("settings_file"), options.pop("iou_class")
+    given = {
+        "weights": _numbers(options.pop("weights")),
+        "view_weights": _named_numbers(
+            "--view-weights", (options.pop("view_weights") or "").split(",")
+        ),
+        "confidence": options.pop("conf_type"),
+    }
+    for name in ("method", "iou", "skip", "allows_overflow", "decay", "sigma", "score_floor"):
+        given[name] = options.pop(name)
+    base = read_settings(file) if file else FusionSettings()
+    settings = replace(base, **{k: v for k, v in given.items() if v not in (None, {})})
+    return settings, _named_numbers("--iou-class", ious)
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:
@@ -70,3 +209,23 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
         raise UserError(
             f"--weights is {text!r}", expected="numbers with commas between, such as 2,1,0.5"
         ) from None
+
+
+def _named_numbers(option: str, pairs: Any) -> dict[str, float]:
+    numbers = {}
+    for pair in pairs:
+        name, _, number = pair.rpartition("=")
+        try:
+            numbers |= {name.strip(): float(number)} if pair else {}
+        except ValueError:
+            name = ""
+        if pair and not name.strip():
+            raise UserError(f"{option} is {pair!r}", expected="NAME=NUMBER, such as plain=2")
+    return numbers
+
+
+def _print_table(table: Any) -> None:
+    from rich.console import Console
+
+    # Redirected to a file, a table must not be folded to eighty columns.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)

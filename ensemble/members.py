@@ -169,3 +169,20 @@ def on_all_images(predictions: Predictions, image_ids: np.ndarray) -> Prediction
         provenance=predictions.provenance,
         row_order=predictions.row_order,
     )
+
+
+def on_images(predictions: Predictions, image_ids: np.ndarray) -> Predictions:
+    """Return the boxes of some of the images."""
+    keep = np.isin(predictions.image_ids, image_ids)
+    rows = keep[predictions.image_index_of_row]
+    counts = np.diff(predictions.offsets)[keep]
+    return Predictions(
+        image_ids=predictions.image_ids[keep],
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        labels=predictions.labels[rows],
+        scores=predictions.scores[rows],
+        boxes_xyxy=predictions.boxes_xyxy[rows],
+        views=predictions.views[rows],
+        provenance=predictions.provenance,
+        row_order=predictions.row_order,
+    )

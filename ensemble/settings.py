@@ -98,6 +98,12 @@ def read_settings(path: str | Path) -> FusionSettings:
     """Read settings that `tune` wrote: a JSON object with the key `settings`, or bare settings."""
     from data_tools.coco import load_json
 
+    if not Path(path).is_file():
+        raise UserError(
+            "the settings file does not exist",
+            where=path,
+            expected="a JSON file that `python -m ensemble tune` wrote",
+        )
     value = load_json(Path(path))
     if isinstance(value, dict) and isinstance(value.get("settings"), dict):
         value = value["settings"]

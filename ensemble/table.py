@@ -47,6 +47,40 @@ class MemberTable:
         return len(self.rows.offsets)
 
 
+def select(table: MemberTable, images: np.ndarray, members: np.ndarray) -> MemberTable:
+    """Return the table of some images and some members, as if the others had never been there.
+
+    Args:
+        table: the whole table.
+        images: positions of the images, ascending.
+        members: positions of the members, ascending.
+    """
+    counts = np.diff(table.rows.offsets, axis=1)[np.ix_(members, images)]
+    starts = table.rows.offsets[np.ix_(members, images)]
+    ends = np.cumsum(counts.ravel())
+    take = np.arange(ends[-1] if len(ends) else 0) + np.repeat(
+        starts.ravel() - (ends - counts.ravel()), counts.ravel()
+    )
+    first_rows = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])[:-1]
+    kept_sources = np.isin(table.member_of_source, members)
+    new_source = np.cumsum(kept_sources) - 1
+    return MemberTable(
+        image_ids=table.image_ids[images],
+        sizes_wh=table.sizes_wh[images],
+        rows=Rows(
+            offsets=first_rows[:, None]
+            + np.concatenate([np.zeros((len(members), 1), int), np.cumsum(counts, axis=1)], axis=1),
+            boxes_xyxy=table.rows.boxes_xyxy[take],
+            scores=table.rows.scores[take],
+            labels=table.rows.labels[take],
+            sources=new_source[table.rows.sources[take]].astype(np.uint16),
+        ),
+        class_ids=table.class_ids,
+        member_of_source=np.searchsorted(members, table.member_of_source[kept_sources]),
+        view_of_source=tuple(np.array(table.view_of_source)[kept_sources].tolist()),
+    )
+
+
 def build_table(members: Sequence[Predictions], dataset: CocoDataset) -> MemberTable:
     """Put members side by side, joined by image id.
 

@@ -1,0 +1,180 @@
+"""The commands without their parsing: files in, files and lines of text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.table import Table
+
+from data_tools.coco import CocoDataset, read_coco
+from data_tools.errors import UserError
+from data_tools.files import write_json
+from data_tools.prediction_files import read_predictions, write_predictions
+from ensemble.audit import audit
+from ensemble.explain import explain_image, find_image
+from ensemble.fuse import Fusion, fuse_members, leaking_members
+from ensemble.members import Member, read_members
+from ensemble.picture import check_picture_path, write_picture
+from ensemble.progress import progress_bar
+from ensemble.reporting import (
+    audit_as_dict,
+    audit_lines,
+    explanation_table,
+    fuse_lines,
+    rounded,
+    tune_lines,
+)
+from ensemble.settings import FusionSettings, write_settings
+from ensemble.sources import fused_sources, sources_path, write_sources
+from ensemble.tune import tune
+
+
+def run_fuse(
+    patterns: Sequence[str],
+    images: str,
+    out: str,
+    settings: FusionSettings,
+    iou_of_class_name: dict[str, float],
+    *,
+    allow_missing: bool = False,
+    sources: bool = True,
+    explain: str | None = None,
+    picture: str | None = None,
+    data: str = "data",
+    threads: int | None = None,
+) -> tuple[list[str], Table | None]:
+    """Fuse, write the result and where it came from; return lines and one image's table."""
+    dataset = read_coco(images)
+    settings = with_class_ious(settings, iou_of_class_name, dataset)
+    image_id = find_image(dataset, explain) if explain else None
+    if picture:
+        check_picture_path(picture)
+    members = read_members(patterns, dataset, allow_missing=allow_missing)
+    with progress_bar("fusing", len(dataset.images)) as progress:
+        fusion = fuse_members(
+            members,
+            dataset,
+            settings,
+            run=Path(out).stem,
+            threads=threads,
+            progress=progress,
+        )
+    names = [member.name for member in members]
+    explanation = None
+    if image_id is not None:
+        explanation = explain_image(fusion, dataset, names, settings, image_id)
+    if picture and explanation:
+        write_picture(picture, explanation, dataset, data)
+    files = _write_fusion(out, fusion, names, settings, sources)
+    files += [picture] if picture else []
+    lines = fuse_lines(fusion, members, leaking_members(members, dataset), files)
+    if explanation is None:
+        return lines, None
+    return lines, explanation_table(explanation, dataset, settings)
+
+
+def _write_fusion(
+    out: str, fusion: Fusion, names: Sequence[str], settings: FusionSettings, sources: bool
+) -> list[str | Path]:
+    """Write where the boxes came from, then the result: where it is, the other is too."""
+    beside = sources_path(out)
+    if sources:
+        write_sources(beside, fused_sources(fusion, settings), names, len(fusion.predictions))
+    else:
+        beside.unlink(missing_ok=True)  # an earlier fusion's would speak of other boxes
+    write_predictions(out, fusion.predictions)
+    return [out, beside] if sources else [out]
+
+
+def run_tune(
+    patterns: Sequence[str],
+    truth_file: str,
+    out: str,
+    settings: FusionSettings,
+    iou_of_class_name: dict[str, float],
+    *,
+    trials: int,
+    seed: int,
+    allow_missing: bool = False,
+    force_leaked: bool = False,
+) -> list[str]:
+    """Tune, write the settings, return lines."""
+    truth = read_coco(truth_file)
+    settings = with_class_ious(settings, iou_of_class_name, truth)
+    members = read_members(patterns, truth, allow_missing=allow_missing)
+    with progress_bar("tuning", 3 * trials) as progress:
+        tuned = tune(
+            members,
+            truth,
+            settings,
+            trials=trials,
+            seed=seed,
+            force_leaked=force_leaked,
+            progress=progress,
+        )
+    write_settings(
+        out,
+        tuned.settings,
+        members=[run_name(member) for member in members],
+        truth=truth.fingerprint,
+        baseline=rounded(tuned.baseline),
+        score=rounded(tuned.score),
+        held_out_gain=rounded(tuned.held_out_gain),
+        trials=trials,
+        seed=tuned.seed,
+        leaked=tuned.leaked,
+    )
+    return tune_lines(tuned, out)
+
+
+def run_audit(
+    old_files: Sequence[str],
+    patterns: Sequence[str],
+    settings: FusionSettings,
+    iou_of_class_name: dict[str, float],
+    *,
+    images: str | None = None,
+    truth: str | None = None,
+    allow_missing: bool = False,
+    json_out: str | None = None,
+) -> list[str]:
+    """Replay the mistake, score it when there is truth, return lines."""
+    dataset = read_coco(truth or images or "")
+    settings = with_class_ious(settings, iou_of_class_name, dataset)
+    members = read_members(patterns, dataset, allow_missing=allow_missing)
+    old = [(name, read_predictions(name, dataset)) for name in old_files]
+    found = audit(members, dataset, settings, old)
+    scores = None
+    if truth:
+        from submit.scoring import score
+
+        scores = score(found.correct, dataset), score(found.mistaken, dataset)
+    if json_out:
+        write_json(json_out, audit_as_dict(found, scores))
+    return audit_lines(found, scores)
+
+
+def with_class_ious(
+    settings: FusionSettings, iou_of_class_name: dict[str, float], dataset: CocoDataset
+) -> FusionSettings:
+    """Return the settings with thresholds for classes that are given by name or id."""
+    id_of_name = dict(zip(dataset.category_names, dataset.category_ids.tolist(), strict=True))
+    ids = {str(category_id): category_id for category_id in id_of_name.values()}
+    thresholds = dict(settings.iou_of_class)
+    for name, iou in iou_of_class_name.items():
+        if name not in id_of_name and name not in ids:
+            raise UserError(
+                f"no class {name!r}", where=dataset.source, expected=", ".join(id_of_name)
+            )
+        thresholds[id_of_name.get(name, ids.get(name))] = iou
+    return replace(settings, iou_of_class=thresholds)
+
+
+def run_name(member: Member) -> str:
+    """Return a name that is the same for a run's val and test predictions."""
+    provenance = member.predictions.provenance
+    if provenance.run is None:
+        return Path(member.name).name
+    return provenance.run if provenance.fold is None else f"{provenance.run}/fold{provenance.fold}"

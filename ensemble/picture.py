@@ -1,0 +1,87 @@
+"""One image before and after fusing, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_tools.coco import CocoDataset
+from data_tools.errors import UserError
+from data_tools.files import whole_file
+from ensemble.explain import Explanation
+
+# Wong's palette: told apart by most colour-blind readers.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
+MARGIN = 24
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def write_picture(
+    path: str | Path, explanation: Explanation, dataset: CocoDataset, data_root: str | Path
+) -> None:
+    """Draw the members' boxes (left, a colour per member) and the fused ones (right, with scores).
+
+    Args:
+        path: picture to write; the suffix chooses the format.
+        explanation: from `explain_image`.
+        dataset: names of the classes.
+        data_root: folder that the image's `file_name` is relative to.
+
+    Raises:
+        UserError: the image is missing or broken, or the suffix is no picture's.
+    """
+    from PIL import Image, ImageDraw
+
+    check_picture_path(path)
+    image = _open_image(Path(data_root) / explanation.file_name)
+    names = dict(zip(dataset.category_ids.tolist(), dataset.category_names, strict=True))
+    members = sorted({box.member for fused in explanation.fused for box in fused.boxes})
+    colour_of = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(members)}
+    width, height = image.size
+    canvas = Image.new("RGB", (2 * width, height + MARGIN * max(1, len(members))), "white")
+    canvas.paste(image, (0, 0))
+    canvas.paste(image, (width, 0))
+    draw = ImageDraw.Draw(canvas)
+    for fused in explanation.fused:
+        for box in fused.boxes:
+            draw.rectangle(_corners(box.box_xyxy), outline=colour_of[box.member], width=2)
+    for fused in reversed(explanation.fused):
+        corners = _corners(fused.box_xyxy, shift=width)
+        colour = COLOURS[sorted(names).index(fused.label) % len(COLOURS)]
+        draw.rectangle(corners, outline=colour, width=2)
+        text = f"{names[fused.label]} {fused.score:.2f}"
+        draw.text((corners[0] + 3, corners[1] + 2), text, fill=colour)
+    for line, name in enumerate(members):
+        draw.text((6, height + line * MARGIN + 5), name, fill=colour_of[name])
+    draw.text((width + 6, height + 5), f"{len(explanation.fused)} fused boxes", fill="black")
+    with whole_file(path) as temporary:
+        canvas.save(temporary)
+
+
+def check_picture_path(path: str | Path) -> None:
+    """Refuse a file name whose suffix is not a picture's."""
+    if Path(path).suffix.lower() not in PICTURE_SUFFIXES:
+        raise UserError(
+            f"{Path(path).name!r} is no name for a picture",
+            expected="a file ending in " + ", ".join(PICTURE_SUFFIXES),
+        )
+
+
+def _open_image(path: Path):  # noqa: ANN202
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except FileNotFoundError:
+        raise UserError(
+            "the image does not exist",
+            where=path,
+            next_step="give --data, the folder that `file_name` is relative to",
+        ) from None
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserError(f"the image cannot be read ({error})", where=path) from None
+
+
+def _corners(box_xyxy: tuple[float, ...], shift: int = 0) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = box_xyxy
+    return min(x1, x2) + shift, min(y1, y2), max(x1, x2) + shift, max(y1, y2)

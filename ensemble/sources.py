@@ -1,0 +1,141 @@
+"""Which member boxes every fused box came from, as a table and as a file beside the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_tools.files import whole_file
+from ensemble.fuse import Fusion
+from ensemble.fusion import source_weights
+from ensemble.settings import FusionSettings
+
+
+@dataclass(frozen=True)
+class Sources:
+    """One entry per member box that went into a fused box, by fused box, then falling score.
+
+    Attributes:
+        fused_rows: (L,) int64 row of the result.
+        rows: (L,) int64 row in the table of all members.
+        image_ids: (L,) int64.
+        members: (L,) int64 number of the member, from 0.
+        views: (L,) names of the test-time view.
+        boxes_of_image: (L,) int64 position of the box among the member's boxes on the image, from
+            0: the n-th of a PredictionString, the n-th by score of a prediction file.
+        labels: (L,) int64 category ids.
+        scores: (L,) float32 the member's own score.
+        weights: (L,) float64 weight that the score was given.
+        boxes_xyxy: (L, 4) float32 the member's own box.
+        ious: (L,) float64 overlap with the fused box.
+    """
+
+    fused_rows: np.ndarray
+    rows: np.ndarray
+    image_ids: np.ndarray
+    members: np.ndarray
+    views: np.ndarray
+    boxes_of_image: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    weights: np.ndarray
+    boxes_xyxy: np.ndarray
+    ious: np.ndarray
+
+
+def fused_sources(fusion: Fusion, settings: FusionSettings) -> Sources:
+    """Return where every fused box came from."""
+    table, fused_row_of_row = fusion.table, fusion.fused.cluster_of_row
+    joined = np.flatnonzero(fused_row_of_row >= 0)
+    rows = joined[np.lexsort((-table.rows.scores[joined], fused_row_of_row[joined]))]
+    fused_rows = fused_row_of_row[rows]
+    sources = table.rows.sources[rows]
+    members = table.member_of_source[sources]
+    image_index = np.searchsorted(fusion.fused.offsets, fused_rows, side="right") - 1
+    return Sources(
+        fused_rows=fused_rows,
+        rows=rows,
+        image_ids=table.image_ids[image_index],
+        members=members,
+        views=np.array(table.view_of_source)[sources],
+        boxes_of_image=rows - table.rows.offsets[members, image_index],
+        labels=table.rows.labels[rows],
+        scores=table.rows.scores[rows],
+        weights=source_weights(table, settings)[sources],
+        boxes_xyxy=table.rows.boxes_xyxy[rows],
+        ious=paired_iou(table.rows.boxes_xyxy[rows], fusion.fused.boxes_xyxy[fused_rows]),
+    )
+
+
+def paired_iou(boxes_xyxy: np.ndarray, other_boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Return the (N,) IoU of box i with other box i; 0 where the union is empty."""
+    first, second = boxes_xyxy.astype(np.float64), other_boxes_xyxy.astype(np.float64)
+    low = np.maximum(first[:, :2], second[:, :2])
+    high = np.minimum(first[:, 2:], second[:, 2:])
+    intersection = np.maximum(high - low, 0).prod(axis=1)
+    areas = [np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1) for boxes in (first, second)]
+    union = areas[0] + areas[1] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def spread_of_fused(sources: Sources, size: int) -> dict[str, np.ndarray]:
+    """Return, for each of `size` fused boxes, how many boxes and members agree and how closely.
+
+    Returns:
+        `boxes` and `members` (int64 counts), `iou_min` and `iou_mean` (float64 overlap of the
+        member boxes with the fused box).
+    """
+    boxes = np.bincount(sources.fused_rows, minlength=size)
+    iou_sum = np.bincount(sources.fused_rows, weights=sources.ious, minlength=size)
+    iou_min = np.ones(size)
+    np.minimum.at(iou_min, sources.fused_rows, sources.ious)
+    pairs = np.unique(np.stack([sources.fused_rows, sources.members], axis=1), axis=0)
+    return {
+        "boxes": boxes,
+        "members": np.bincount(pairs[:, 0], minlength=size),
+        "iou_min": iou_min,
+        "iou_mean": iou_sum / np.maximum(boxes, 1),
+    }
+
+
+def sources_path(out: str | Path) -> Path:
+    """Return where the provenance of a fused file is written: `val.sources.parquet`."""
+    out = Path(out)
+    return out.with_name(f"{out.stem}.sources.parquet")
+
+
+def write_sources(path: str | Path, sources: Sources, names: Sequence[str], size: int) -> None:
+    """Write sources as Parquet, whole or not at all.
+
+    Args:
+        path: the file.
+        sources: from `fused_sources`.
+        names: name of each member.
+        size: number of fused boxes.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    spread = spread_of_fused(sources, size)
+    boxes = sources.boxes_xyxy
+    columns = {
+        "fused_row": sources.fused_rows,
+        "image_id": sources.image_ids,
+        "member": pa.DictionaryArray.from_arrays(sources.members, list(names)),
+        "view": pa.array(sources.views).dictionary_encode(),
+        "box_of_image": sources.boxes_of_image,
+        "label": sources.labels,
+        "score": sources.scores,
+        "weight": sources.weights,
+        **{name: boxes[:, side] for side, name in enumerate(("xmin", "ymin", "xmax", "ymax"))},
+        "iou": sources.ious.astype(np.float32),
+        "cluster_boxes": spread["boxes"][sources.fused_rows],
+        "cluster_members": spread["members"][sources.fused_rows],
+        "cluster_iou_min": spread["iou_min"][sources.fused_rows].astype(np.float32),
+        "cluster_iou_mean": spread["iou_mean"][sources.fused_rows].astype(np.float32),
+    }
+    with whole_file(path) as temporary:
+        pq.write_table(pa.table(columns), temporary, compression="zstd")
