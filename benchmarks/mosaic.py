@@ -51,9 +51,14 @@ def draw_dataset(folder: Path, files: int, images: int, side: int) -> CocoDatase
     for number, name in enumerate(names):
         (folder / name).hardlink_to(folder / f"file{number % files}.jpg")
     boxes = [
-        {"id": 5 * image + box, "image_id": image, "category_id": 0, "bbox": [*corner, 150, 120]}
+        {
+            "id": 5 * image + box,
+            "image_id": image,
+            "category_id": 0,
+            "bbox": [*corner, side / 7, side / 9],
+        }
         for image in range(images)
-        for box, corner in enumerate(rng.integers(0, side - 150, (5, 2)).tolist())
+        for box, corner in enumerate(rng.integers(0, side * 4 // 5, (5, 2)).tolist())
     ]
     return coco_from_dict(
         {
@@ -80,10 +85,11 @@ def our_samples(coco: CocoDataset, folder: Path, side: int, augment: dict[str, A
 
 def mmdet_samples(annotations: Path, folder: Path, side: int, kind: str) -> Iterator:
     """Yield samples of mmdet's pipeline: `plain`, `Mosaic` or `CachedMosaic`, without end."""
-    from models.mmdet_library import MODELS  # noqa: F401  puts the missing operators in place
+    from models.ops import mmcv_extension
 
-    from mmdet.registry import DATASETS  # isort: skip
-    import mmdet.datasets  # noqa: F401
+    mmcv_extension.install()
+    import mmdet.datasets  # noqa: F401  registers the transforms
+    from mmdet.registry import DATASETS
 
     load = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations", "with_bbox": True}]
     end = [{"type": "RandomFlip", "prob": 0.5}, {"type": "PackDetInputs"}]
@@ -112,9 +118,7 @@ def mmdet_samples(annotations: Path, folder: Path, side: int, kind: str) -> Iter
         yield from (dataset[int(index)] for index in order.permutation(len(dataset)))
 
 
-def seconds_per_sample(
-    streams: dict[str, Iterator], rounds: int, samples: int
-) -> dict[str, float]:
+def seconds_per_sample(streams: dict[str, Iterator], rounds: int, samples: int) -> dict[str, float]:
     """Return each stream's median processor time per sample; the streams take turns."""
     times: dict[str, list[float]] = {name: [] for name in streams}
     for _ in range(rounds):

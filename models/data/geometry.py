@@ -51,7 +51,7 @@ def mirror(width: float) -> np.ndarray:
 
 
 def transform_boxes(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Return the upright boxes around the transformed corners, in the same dtype.
+    """Return the upright boxes around the transformed corners, in the same floating dtype.
 
     Args:
         boxes_xyxy: (N, 4) pixels.
@@ -60,7 +60,8 @@ def transform_boxes(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     corners = boxes_xyxy.astype(np.float64)[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
     moved = corners @ matrix[:2, :2].T + matrix[:2, 2]
     boxes = np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1)
-    return boxes.astype(boxes_xyxy.dtype, copy=False)
+    whole = np.issubdtype(boxes_xyxy.dtype, np.integer)
+    return boxes if whole else boxes.astype(boxes_xyxy.dtype, copy=False)
 
 
 def clip_and_keep(

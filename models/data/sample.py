@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -57,8 +56,3 @@ class Sample:
     def pin_memory(self) -> Sample:
         """Return the sample with its image in page-locked memory (called by `DataLoader`)."""
         return replace(self, image=self.image.pin_memory())
-
-
-def collate(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the samples as a list: images differ in size, the model's preprocessor pads them."""
-    return list(samples)
