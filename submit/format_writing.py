@@ -119,19 +119,25 @@ def _box_numbers(
     submission_format: SubmissionFormat,
 ) -> dict[str, np.ndarray]:
     """Return every box field; float32 where nothing was computed, so that it prints short."""
-    if submission_format.normalised:
-        sizes = dataset.sizes_wh[image_index].astype(np.float64)
-        boxes_xyxy = boxes_xyxy / np.concatenate([sizes, sizes], axis=1)
     exact = boxes_xyxy.astype(np.float64)
     sides = exact[:, 2:] - exact[:, :2]
     centers = exact[:, :2] + sides / 2
-    return {
-        **{name: boxes_xyxy[:, place] for place, name in enumerate(("xmin", "ymin"))},
-        **{name: boxes_xyxy[:, 2 + place] for place, name in enumerate(("xmax", "ymax"))},
+    numbers = {
+        "xmin": boxes_xyxy[:, 0],
+        "ymin": boxes_xyxy[:, 1],
+        "xmax": boxes_xyxy[:, 2],
+        "ymax": boxes_xyxy[:, 3],
         "width": sides[:, 0],
         "height": sides[:, 1],
         "xcenter": centers[:, 0],
         "ycenter": centers[:, 1],
+    }
+    if not submission_format.normalised:
+        return numbers
+    widths, heights = dataset.sizes_wh[image_index].astype(np.float64).T
+    return {
+        name: values / (widths if name.startswith(("x", "w")) else heights)
+        for name, values in numbers.items()
     }
 
 
