@@ -53,6 +53,8 @@ def seed_scheme_folds(dataset: CocoDataset, folds: int, seed: int) -> np.ndarray
 
 def _greedy_folds_1_1_3(table: np.ndarray, folds: int) -> np.ndarray:
     """Return the fold of each row of (groups, classes) counts, as scikit-learn 1.1.3 chooses it."""
+    if not table.size:
+        return np.zeros(0, dtype=np.int64)
     totals = table.sum(axis=0)
     fold_counts = np.zeros((folds, table.shape[1]))
     fold_of_group = np.empty(len(table), dtype=np.int64)

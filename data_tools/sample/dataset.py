@@ -71,7 +71,21 @@ def write_sample(
                 write_json(paths.hidden_test_json, truth, indent=None)
                 write_json(paths.test_json, {**truth, "annotations": []}, indent=None)
         write_json(paths.sample_marker, _marker(parameters))
+    _remove_older_pictures(root, parameters)
     return "drawn"
+
+
+def _picture_name(split: str, image_id: int) -> str:
+    return f"{split}/{image_id:04d}.jpg"
+
+
+def _remove_older_pictures(root: Path, parameters: SampleParameters) -> None:
+    """Remove the pictures that a larger sample left behind in this folder."""
+    images_of_split = (parameters.train_images, parameters.test_images)
+    for split, image_id in zip(SPLITS, images_of_split, strict=True):
+        while (left_over := root / _picture_name(split, image_id)).is_file():
+            left_over.unlink()
+            image_id += 1
 
 
 def _check_parameters(parameters: SampleParameters) -> None:
@@ -133,7 +147,7 @@ def _draw_split(
         # before it is drawn, and pictures could be drawn in any order.
         rng = np.random.default_rng([parameters.seed, stream, image_id])
         scene = render_scene(layout.labels[mine], layout.sizes_wh[mine], parameters.size, rng)
-        name = f"{split}/{image_id:04d}.jpg"
+        name = _picture_name(split, image_id)
         (stage / name).write_bytes(_as_jpeg(scene.picture))
         side = parameters.size
         entries.append({"id": image_id, "file_name": name, "width": side, "height": side})
