@@ -17,7 +17,8 @@ from data_tools.predictions import Predictions
 from data_tools.provenance import Provenance
 from models.registry import get_model
 from models.run_folder import read_config, read_run
-from models.train import choose_device, require_images
+from models.train import choose_device
+from models.training_data import require_images
 
 SPLITS = ("val", "test")
 PLAIN_VIEW = "plain"

@@ -114,6 +114,19 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def discard_unless_begun(paths: RunPaths) -> None:
+    """Remove a run folder in which nothing was trained: a mistake leaves nothing behind."""
+    has_metrics = paths.metrics_jsonl.is_file() and paths.metrics_jsonl.stat().st_size
+    if has_metrics or any(paths.checkpoints.glob("*.pt")) or any(paths.root.glob("nonfinite*")):
+        return
+    clear_results(paths)
+    paths.config_json.unlink(missing_ok=True)
+    paths.run_json.unlink(missing_ok=True)
+    for folder in (paths.root, paths.root.parent):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def clear_results(paths: RunPaths) -> None:
     """Remove what an earlier start left that a fresh one writes anew."""
     paths.metrics_jsonl.unlink(missing_ok=True)

@@ -9,15 +9,16 @@ from typing import Any
 
 from rich.console import Console
 
-from data_tools.coco import CocoDataset, read_coco
+from data_tools.coco import read_coco
 from data_tools.errors import UserError
 from data_tools.files import write_json
-from data_tools.paths import DataPaths, RunPaths, WorkPaths, experiment_name
+from data_tools.paths import RunPaths, WorkPaths, experiment_name
 from models.config import resolve_config
 from models.leaks import leak_reasons, teacher_file_names
 from models.registry import get_model
 from models.run_folder import (
     clear_results,
+    discard_unless_begun,
     existing_run,
     file_record,
     now_text,
@@ -25,6 +26,7 @@ from models.run_folder import (
     update_run,
     versions,
 )
+from models.training_data import TrainingData, read_training_data
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,6 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """The checked datasets of one run."""
-
-    train: CocoDataset
-    val: CocoDataset
-    train_path: Path
-    val_path: Path
-    image_root: Path
-
-
-@dataclass(frozen=True)
 class PreparedRun:
     """A run whose folder is ready: what every training library needs to begin.
 
@@ -118,7 +109,8 @@ def train(request: TrainRequest, console: Console) -> Mapping[str, Any]:
         models.training.interrupt.Interruption: stopped by a signal; a checkpoint is saved.
     """
     spec = get_model(request.model)
-    data = read_training_data(request)
+    work = WorkPaths(request.work_root)
+    data = read_training_data(request.data_root, work, request.fold, request.pseudo)
     device = choose_device(request.device)
     scale = request.scale or ("full" if device == "cuda" else "smoke")
     config = _config(request, scale, data)
@@ -150,6 +142,8 @@ def _train_with(
         if is_main:
             is_stop = type(error).__name__ == "Interruption" or isinstance(error, KeyboardInterrupt)
             update_run(run.paths, state="interrupted" if is_stop else "failed")
+            if isinstance(error, UserError):
+                discard_unless_begun(run.paths)
         raise
 
 
@@ -165,71 +159,6 @@ def run_paths(request: TrainRequest) -> RunPaths:
     if "/" in name or name in ("", ".", ".."):
         raise UserError(f"--name {name!r} is no folder name", expected="a name without slashes")
     return WorkPaths(request.work_root).run(name, request.fold)
-
-
-def read_training_data(request: TrainRequest) -> TrainingData:
-    """Read and check the fold's files and that the images are there.
-
-    Raises:
-        UserError: no folds yet, no such fold, other categories, images missing.
-    """
-    work = WorkPaths(request.work_root)
-    train_path = request.pseudo or work.train_json(request.fold)
-    val_path = work.val_json(request.fold)
-    for path in (val_path, work.train_json(request.fold)):
-        _require_fold_file(path, request, work)
-    data = TrainingData(
-        read_coco(train_path), read_coco(val_path), train_path, val_path, request.data_root
-    )
-    if data.train.categories != data.val.categories:
-        raise UserError(
-            "training and validation part have different categories",
-            where=f"{train_path} and {val_path}",
-            expected="two parts of one dataset",
-        )
-    for coco, purpose in ((data.train, "train on"), (data.val, "score with")):
-        if not coco.annotations:
-            raise UserError(f"there is no box to {purpose}", where=coco.source)
-    require_images(data.train, request.data_root)
-    require_images(data.val, request.data_root)
-    return data
-
-
-def _require_fold_file(path: Path, request: TrainRequest, work: WorkPaths) -> None:
-    if path.is_file():
-        return
-    folds = sorted(file.stem.removeprefix("val_") for file in work.folds.glob("val_*.json"))
-    if folds:
-        raise UserError(
-            f"there is no fold {request.fold}",
-            where=work.folds,
-            expected=f"one of {', '.join(folds)}",
-            next_step=f"give --fold {folds[0]}, or draw other folds",
-        )
-    train_json = DataPaths(request.data_root).train_json
-    raise UserError(
-        "the folds are not drawn yet",
-        where=path,
-        next_step=f"make split, or python -m data_tools split --coco {train_json} "
-        f"--out {work.folds}",
-    )
-
-
-def require_images(coco: CocoDataset, image_root: Path) -> None:
-    """Check that every image file is there.
-
-    Raises:
-        UserError: some are not; the message counts them and names the first.
-    """
-    missing = [name for name in coco.file_names if not (image_root / name).is_file()]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of {len(coco.images)} image files are missing, "
-            f"the first is {missing[0]}",
-            where=image_root,
-            expected=f"the images that {coco.source} lists",
-            next_step="put the images there, or give the right folder with --data",
-        )
 
 
 def choose_device(wanted: str) -> str:

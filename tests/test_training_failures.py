@@ -17,6 +17,7 @@ from data_tools.paths import RunPaths
 from models.predict import PredictRequest, predict
 from models.train import train
 from models.training.checkpoint import load_checkpoint
+from models.training.epoch_switches import set_epoch_on_model
 from models.training.loop import Trainer
 from models.training.step import Stepper
 from tests.training_cases import quiet_console, tiny_request, write_tiny_data
@@ -94,8 +95,6 @@ def stepper_and_samples(root: Path, model: str) -> tuple[Stepper, list]:
         with pytest.raises(KeyboardInterrupt):
             train(request, quiet_console())
     trainer = captured["trainer"]
-    from models.training.loop import set_epoch_on_model
-
     set_epoch_on_model(trainer.model, trainer.config, 0)
     trainer.model.train()
     return trainer.stepper, next(iter(trainer._loader))
@@ -152,6 +151,7 @@ def test_corrupt_image_in_training(root: Path, tmp_path: Path, workers: int) -> 
     with pytest.raises(UserError) as caught:
         train(tiny_request(here, name="corrupt", workers=workers), quiet_console())
     assert "train/0003.png" in str(caught.value)
+    assert not paths_of(here, "corrupt").finished_json.exists()
 
 
 def test_missing_image_before_anything_is_written(root: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from models.data.loader import train_loader
 from models.training.checkpoint import save_checkpoint, save_last
 from models.training.distributed import World, gather_objects, maximum_over_processes
 from models.training.ema import WeightAverage
+from models.training.epoch_switches import set_epoch_on_model
 from models.training.interrupt import Interruption, InterruptRequest
 from models.training.memory import MicroBatches
 from models.training.metrics_log import MetricsLog
@@ -23,6 +23,7 @@ from models.training.optimizer import set_learning_rate
 from models.training.progress import Display
 from models.training.random_state import capture_random_state, restore_random_state
 from models.training.schedule import learning_rate_factor
+from models.training.speed import Speed
 from models.training.step import NonFiniteLossError, Stepper, StepResult
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Trainer:
                     "step": self.global_step,
                     "loss": result.loss,
                     "losses": result.losses,
-                    "gradient_norm": finite_or_none(result.gradient_norm),
+                    "gradient_norm": _finite_or_none(result.gradient_norm),
                     "lr": rate,
                     "images_per_second": speed,
                     "seconds": progress.seconds,
@@ -293,45 +294,6 @@ class Trainer:
         self._clock = now
 
 
-class Speed:
-    """Images per second over the recent steps."""
-
-    def __init__(self, steps: int = 20) -> None:
-        self._recent: deque[tuple[int, float]] = deque(maxlen=steps)
-        self.restart()
-
-    @property
-    def images_per_second(self) -> float:
-        """Images of the recent steps over the time they took; 0 before the first."""
-        seconds = sum(seconds for _, seconds in self._recent)
-        return sum(images for images, _ in self._recent) / seconds if seconds else 0.0
-
-    def restart(self) -> None:
-        """Start the clock anew, after a pause that is not training."""
-        self._time = time.monotonic()
-
-    def add(self, images: int) -> None:
-        """Count the images of a step that just ended."""
-        now = time.monotonic()
-        self._recent.append((images, max(now - self._time, 1e-6)))
-        self._time = now
-
-
-def finite_or_none(value: float) -> float | None:
-    """Return the number, or None where JSON has no word for it."""
+def _finite_or_none(value: float) -> float | None:
+    # JSON has no word for infinity, which is normal with loss scaling.
     return value if abs(value) < float("inf") else None
-
-
-def set_epoch_on_model(model: nn.Module, config: Mapping[str, Any], epoch: int) -> None:
-    """Tell the parts of mmdet's detectors that change during training which epoch it is.
-
-    TOOD's head changes its assigner and loss after some epochs and reads the epoch from
-    mmengine's MessageHub; YOLOX's head adds an L1 loss in the last epochs.
-    """
-    from models.mmdet_library import MessageHub
-
-    MessageHub.get_current_instance().update_info("epoch", epoch)
-    head = getattr(model, "bbox_head", None)
-    last_epochs = config["schedule"]["no_augment_epochs"]
-    if hasattr(head, "use_l1") and last_epochs:
-        head.use_l1 = epoch >= config["epochs"] - last_epochs

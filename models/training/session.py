@@ -1,51 +1,33 @@
-"""Builds everything that a training run of an mmdet detector needs, trains, and sums up."""
+"""One training session of an mmdet detector: begin or resume, train, sum up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
-from torch import nn
 
 from data_tools.errors import UserError
 from data_tools.files import write_json
-from models.build import build_detector
 from models.run_folder import now_text, update_run
-from models.training.checkpoint import load_last
-from models.training.distributed import World, barrier, process_group, world_from_environment
-from models.training.ema import WeightAverage
-from models.training.evaluate import detect, eval_dataset, to_predictions
+from models.training.assembly import build_model, build_trainer, load_first_weights, torch_device
+from models.training.checkpoint import load_checkpoint, load_last
+from models.training.distributed import barrier, process_group, world_from_environment
 from models.training.interrupt import InterruptRequest
 from models.training.loop import Progress, Trainer
-from models.training.memory import MicroBatches
 from models.training.metrics_log import (
     MetricsLog,
     TensorBoardWriter,
     WandbWriter,
     truncate_metrics,
 )
-from models.training.optimizer import build_optimizer
-from models.training.progress import SilentDisplay, make_display
-from models.training.random_state import seed_everything
-from models.training.step import NonFiniteLossError, Stepper
+from models.training.progress import Display, SilentDisplay, make_display
+from models.training.step import NonFiniteLossError
 
 if TYPE_CHECKING:
     from models.train import PreparedRun
-
-
-SCORE_KEYS = (
-    "competition_map50",
-    "map",
-    "map50",
-    "map75",
-    "map_small",
-    "map_medium",
-    "map_large",
-    "per_class",
-)
 
 
 def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
@@ -65,11 +47,16 @@ def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
         interrupt = stack.enter_context(InterruptRequest())
         display = make_display(console) if world.is_main else SilentDisplay()
         stack.callback(display.close)
-        trainer = _build_trainer(run, world, device, display, interrupt)
-        _resume(run, trainer)
+        state = _saved_state(run, display)
+        model = build_model(run.config, device)
+        if state is None:
+            load_first_weights(model, run.config, world, display.message)
+        trainer = build_trainer(
+            run, model, world=world, device=device, display=display, interrupt=interrupt
+        )
+        _resume(run, trainer, state)
         if world.is_main:
             trainer.log = stack.enter_context(_open_log(run, trainer))
-        barrier(world)
         try:
             progress = trainer.train()
         except NonFiniteLossError as error:
@@ -77,131 +64,28 @@ def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
         return _finish(run, trainer, progress) if world.is_main else {}
 
 
-def torch_device(device: str, world: World) -> torch.device:
-    """Return this process's device."""
-    if device != "cuda":
-        return torch.device("cpu")
-    torch.cuda.set_device(world.local_rank)
-    return torch.device("cuda", world.local_rank)
-
-
-def build_model(config: Mapping[str, Any], device: torch.device) -> nn.Module:
-    """Return the detector with its initial weights, on its device, in the wanted layout."""
-    seed_everything(config["seed"])
-    model = build_detector(config)
-    if config["init"] != "none":
-        from models.pretrained import load_initial_weights
-
-        load_initial_weights(model, config)
-    model = model.to(device)
-    options = config["performance"]
-    if options["channels_last"]:
-        model = model.to(memory_format=torch.channels_last)
-    if options["compile"]:
-        # In place: the names of the weights stay as they are.
-        model.backbone.compile()
-        if model.with_neck:
-            model.neck.compile()
-    return model
-
-
-def _build_trainer(
-    run: PreparedRun, world: World, device: torch.device, display: Any, interrupt: InterruptRequest
-) -> Trainer:
-    from models.data.dataset import TrainDataset
-    from models.data.sampler import EpochSampler
-
-    config = run.config
-    share = world.share_of_batch(config["batch_size"])
-    model = build_model(config, device)
-    optimizer = build_optimizer(
-        model, config["optimizer"], fused=config["performance"]["fused_optimizer"]
-    )
-    stepper = Stepper(
-        model,
-        optimizer,
-        precision=config["precision"],
-        clip_grad_norm=config["clip_grad_norm"],
-        device=device,
-        world=world,
-    )
-    ema = config["ema"]
-    val_dataset = eval_dataset(config, run.data.val, run.data.image_root)
-    train_dataset = TrainDataset(
-        run.data.train,
-        run.data.image_root,
-        config["augment"],
-        config["image_size_wh"],
-        config["seed"],
-        config["epochs"],
-    )
-    sampler = EpochSampler(
-        len(train_dataset),
-        config["batch_size"],
-        config["seed"],
-        rank=world.rank,
-        world_size=world.size,
-        repeat=config["repeat"],
-    )
-    # Every process starts from the same weights and then draws its own random numbers.
-    seed_everything(config["seed"] + world.rank)
-    return Trainer(
-        config=config,
-        paths=run.paths,
-        model=model,
-        stepper=stepper,
-        average=None if ema is None else WeightAverage(model, ema["momentum"], ema["gamma"]),
-        dataset=train_dataset,
-        sampler=sampler,
-        evaluate=_evaluation(run, model, val_dataset, world, device),
-        micro_batches=MicroBatches(share, config["performance"]["micro_batch"], display.message),
-        world=world,
-        log=None,
-        display=display,
-        interrupt=interrupt,
-    )
-
-
-def _evaluation(
-    run: PreparedRun, model: nn.Module, dataset: Any, world: World, device: torch.device
-) -> Callable[[], Mapping[str, Any]]:
-    from submit.scoring import score
-
-    config = run.config
-
-    def evaluate() -> Mapping[str, Any]:
-        detections = detect(
-            model,
-            dataset,
-            device=device,
-            precision=config["precision"],
-            batch_size=max(1, config["batch_size"] // world.size),
-            workers=config["workers"],
-            world=world,
-        )
-        predictions = to_predictions(detections, config["category_ids"], run.data.val)
-        scores = score(predictions, run.data.val)
-        return {key: scores[key] for key in SCORE_KEYS}
-
-    return evaluate
-
-
-def _resume(run: PreparedRun, trainer: Trainer) -> None:
+def _saved_state(run: PreparedRun, display: Display) -> dict[str, Any] | None:
     if not run.resume:
-        return
+        return None
     state, messages = load_last(run.paths)
     for message in messages:
-        trainer.display.message(message)
+        display.message(message)
     if state is None:
-        trainer.display.message("nothing to resume: starting afresh")
-        if trainer.world.is_main:
-            run.paths.metrics_jsonl.unlink(missing_ok=True)
-        return
-    trainer.load(state)
-    progress = trainer.progress
-    trainer.display.message(f"resuming in epoch {progress.epoch + 1} after step {progress.step}")
+        display.message("nothing to resume: starting afresh")
+    return state
+
+
+def _resume(run: PreparedRun, trainer: Trainer, state: Mapping[str, Any] | None) -> None:
+    if state is not None:
+        trainer.load(state)
+        progress = trainer.progress
+        trainer.display.message(
+            f"resuming in epoch {progress.epoch + 1} after step {progress.step}"
+        )
     if trainer.world.is_main:
-        truncate_metrics(run.paths.metrics_jsonl, trainer.global_step, progress.epoch)
+        truncate_metrics(run.paths.metrics_jsonl, trainer.global_step, trainer.progress.epoch)
+    # No process may write the next checkpoint while another still reads this one.
+    barrier(trainer.world)
 
 
 def _open_log(run: PreparedRun, trainer: Trainer) -> MetricsLog:
@@ -231,8 +115,6 @@ def _non_finite_report(run: PreparedRun, trainer: Trainer, error: NonFiniteLossE
 
 
 def _finish(run: PreparedRun, trainer: Trainer, progress: Progress) -> Mapping[str, Any]:
-    from models.training.checkpoint import load_checkpoint
-
     best = load_checkpoint(run.paths.best_checkpoint)
     finished = {"epoch": best["epoch"], "val": best["val"]}
     update_run(

@@ -1,0 +1,172 @@
+"""Puts a training run of an mmdet detector together from its config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from models.build import build_detector
+from models.data.sampler import EpochSampler
+from models.training.distributed import World, barrier
+from models.training.ema import WeightAverage
+from models.training.evaluate import detect, eval_dataset, to_predictions
+from models.training.interrupt import InterruptRequest
+from models.training.loop import Trainer
+from models.training.memory import MicroBatches
+from models.training.optimizer import build_optimizer
+from models.training.progress import Display
+from models.training.random_state import seed_everything
+from models.training.step import Stepper
+
+if TYPE_CHECKING:
+    from models.data.dataset import TrainDataset
+    from models.data.eval_dataset import EvalDataset
+    from models.train import PreparedRun
+
+SCORE_KEYS = (
+    "competition_map50",
+    "map",
+    "map50",
+    "map75",
+    "map_small",
+    "map_medium",
+    "map_large",
+    "per_class",
+)
+
+
+def torch_device(device: str, world: World) -> torch.device:
+    """Return this process's device."""
+    if device != "cuda":
+        return torch.device("cpu")
+    torch.cuda.set_device(world.local_rank)
+    return torch.device("cuda", world.local_rank)
+
+
+def build_model(config: Mapping[str, Any], device: torch.device) -> nn.Module:
+    """Return the detector with random weights, on its device, in the wanted layout."""
+    seed_everything(config["seed"])
+    model = build_detector(config).to(device)
+    options = config["performance"]
+    if options["channels_last"]:
+        model = model.to(memory_format=torch.channels_last)
+    if options["compile"]:
+        # In place: the names of the weights stay as they are.
+        model.backbone.compile()
+        if model.with_neck:
+            model.neck.compile()
+    return model
+
+
+def load_first_weights(
+    model: nn.Module, config: Mapping[str, Any], world: World, report: Callable[[str], None]
+) -> None:
+    """Load what `init` names; one process fetches the file, the others then find it."""
+    from models.pretrained import load_initial_weights
+
+    if world.is_main:
+        loaded = load_initial_weights(model, config)
+        if loaded is not None:
+            report(f"initial weights: {loaded.summary()}")
+    barrier(world)
+    if not world.is_main:
+        load_initial_weights(model, config)
+
+
+def build_trainer(
+    run: PreparedRun,
+    model: nn.Module,
+    *,
+    world: World,
+    device: torch.device,
+    display: Display,
+    interrupt: InterruptRequest,
+) -> Trainer:
+    """Return a trainer at the beginning of its run; it has no log yet."""
+    config, ema = run.config, run.config["ema"]
+    share = world.share_of_batch(config["batch_size"])
+    dataset = _train_dataset(run)
+    val_dataset = eval_dataset(config, run.data.val, run.data.image_root)
+    # Every process starts from the same weights and then draws its own random numbers.
+    seed_everything(config["seed"] + world.rank)
+    return Trainer(
+        config=config,
+        paths=run.paths,
+        model=model,
+        stepper=_stepper(config, model, device, world),
+        average=None if ema is None else WeightAverage(model, ema["momentum"], ema["gamma"]),
+        dataset=dataset,
+        sampler=_sampler(config, len(dataset), world),
+        evaluate=_evaluation(run, model, val_dataset, world, device),
+        micro_batches=MicroBatches(share, config["performance"]["micro_batch"], display.message),
+        world=world,
+        log=None,
+        display=display,
+        interrupt=interrupt,
+    )
+
+
+def _train_dataset(run: PreparedRun) -> TrainDataset:
+    from models.data.dataset import TrainDataset
+
+    config = run.config
+    return TrainDataset(
+        run.data.train,
+        run.data.image_root,
+        config["augment"],
+        config["image_size_wh"],
+        config["seed"],
+        config["epochs"],
+    )
+
+
+def _sampler(config: Mapping[str, Any], images: int, world: World) -> EpochSampler:
+    return EpochSampler(
+        images,
+        config["batch_size"],
+        config["seed"],
+        rank=world.rank,
+        world_size=world.size,
+        repeat=config["repeat"],
+    )
+
+
+def _stepper(
+    config: Mapping[str, Any], model: nn.Module, device: torch.device, world: World
+) -> Stepper:
+    fused = config["performance"]["fused_optimizer"]
+    return Stepper(
+        model,
+        build_optimizer(model, config["optimizer"], fused=fused),
+        precision=config["precision"],
+        clip_grad_norm=config["clip_grad_norm"],
+        device=device,
+        world=world,
+    )
+
+
+def _evaluation(
+    run: PreparedRun, model: nn.Module, dataset: EvalDataset, world: World, device: torch.device
+) -> Callable[[], Mapping[str, Any]]:
+    from submit.scoring import score
+
+    config = run.config
+
+    def evaluate() -> Mapping[str, Any]:
+        detections = detect(
+            model,
+            dataset,
+            device=device,
+            precision=config["precision"],
+            batch_size=max(1, config["batch_size"] // world.size),
+            workers=config["workers"],
+            world=world,
+        )
+        predictions = to_predictions(detections, config["category_ids"], run.data.val)
+        scores = score(predictions, run.data.val)
+        return {key: scores[key] for key in SCORE_KEYS}
+
+    return evaluate
