@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
-from data_tools.verify import Verification
+from data_tools.verify import Finding, Verification
 
 _STYLE_OF_LEVEL = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def verification_table(result: Verification) -> Group:
-    """Return a table of the findings with a closing line."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("level", "file", "check", "count", "what"):
-        table.add_column(heading, justify="right" if heading == "count" else "left")
-    for finding in result.findings:
-        style = _STYLE_OF_LEVEL[finding.level]
-        level = Text(finding.level, style=style)
-        table.add_row(level, finding.file, finding.check, str(finding.count), finding.what)
-        for example in finding.examples:
-            table.add_row("", "", "", "", Text(example, style="dim"))
-    return (
-        Group(table, Text(closing_line(result))) if result.findings else Group(closing_line(result))
+def finding_lines(finding: Finding) -> list[Text]:
+    """Return one line about the finding and one for each example."""
+    line = Text(f"{finding.level:8}", style=_STYLE_OF_LEVEL[finding.level])
+    line.append(
+        f"{finding.file}: {finding.count} {finding.check} ({finding.what})", style="default"
     )
+    examples = [Text(f"          {example}", style="dim") for example in finding.examples]
+    more = finding.count - len(finding.examples)
+    if more > 0:
+        examples.append(Text(f"          and {more} more", style="dim"))
+    return [line, *examples]
 
 
 def closing_line(result: Verification) -> str:
@@ -39,4 +35,8 @@ def closing_line(result: Verification) -> str:
 
 def show(result: Verification, console: Console | None = None) -> None:
     """Print a verification."""
-    (console or Console(soft_wrap=True)).print(verification_table(result))
+    console = console or Console()
+    for finding in result.findings:
+        for line in finding_lines(finding):
+            console.print(line, soft_wrap=True)
+    console.print(closing_line(result), soft_wrap=True, markup=False, highlight=False)
