@@ -150,6 +150,11 @@ class WorkPaths:
         """The offline report."""
         return self.root / "report.html"
 
+    @property
+    def history(self) -> Path:
+        """Folder of earlier best predictions, which the report compares the present best with."""
+        return self.root / "history"
+
 
 def experiment_name(model: str, *, pseudo_round: int = 0, mosaic: float = 0.0) -> str:
     """Name a run by what changed: `tood_dcn`, `tood_dcn-pseudo1-mosaic0.5`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,6 +106,14 @@ class Comparison:
     warnings: tuple[str, ...]
     leaked: dict[str, tuple[str, ...]]
     bases: tuple[Basis, ...]
+
+    @property
+    def distinct_bases(self) -> tuple[Basis, ...]:
+        """The bases; one with both titles where epochs and training time were both equal."""
+        epochs, time = self.bases
+        if epochs.rows != time.rows or not epochs.rows:
+            return self.bases
+        return (replace(epochs, title=f"{epochs.title} and {time.title}"),)
 
 
 @dataclass(frozen=True)

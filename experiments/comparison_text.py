@@ -20,7 +20,7 @@ def comparison_text(comparison: Comparison, *, per_class: bool = True) -> Group:
     parts += [Text(f"! {warning}", style="yellow") for warning in comparison.warnings]
     for arm, reasons in comparison.leaked.items():
         parts += [Text(f"LEAKED {arm}: {reason}", style="bold red") for reason in reasons]
-    for basis in comparison.bases:
+    for basis in comparison.distinct_bases:
         parts.append(_basis_table(basis, per_class))
         parts += [Text(f"  {note}", style="dim") for note in basis.notes]
     return Group(*parts)

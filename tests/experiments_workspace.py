@@ -210,7 +210,7 @@ class Workspace:
                     {
                         "kind": "step",
                         "epoch": epoch,
-                        "step": 4 * epoch + step,
+                        "step": 4 * epoch + step + 1,
                         "loss": 2 / (1 + done),
                         "losses": {"loss_cls": 1 / (1 + done), "loss_bbox": 1 / (1 + done)},
                         "lr": 0.01 * (1 - done / epochs / 2),
@@ -222,7 +222,7 @@ class Workspace:
                 {
                     "kind": "epoch",
                     "epoch": epoch,
-                    "step": 4 * epoch + 3,
+                    "step": 4 * epoch + 4,
                     "train_loss": 2 / (1.5 + epoch),
                     "val": val,
                     "seconds": (epoch + 1) * seconds_per_epoch,
@@ -283,3 +283,21 @@ def _without_truth(dataset: CocoDataset) -> CocoDataset:
     return CocoDataset(
         images=dataset.images, annotations=(), categories=dataset.categories, info={}
     )
+
+
+def make_fusion(space: Workspace, experiments: list[str]) -> None:
+    """Fuse runs' validation predictions as `ensemble fuse` does, sources file included."""
+    from ensemble.fuse import fuse_members
+    from ensemble.members import read_members
+    from ensemble.settings import FusionSettings
+    from ensemble.sources import fused_sources, sources_path, write_sources
+
+    settings = FusionSettings(iou=0.6)
+    files = [str(space.run_paths(name).predictions("val")) for name in experiments]
+    members = read_members(files, space.val)
+    fusion = fuse_members(members, space.val, settings, run="val")
+    path = WorkPaths(space.work).fused("val")
+    write_predictions(path, fusion.predictions)
+    names = [member.name for member in members]
+    sources = fused_sources(fusion, settings)
+    write_sources(sources_path(path), sources, names, len(fusion.predictions))

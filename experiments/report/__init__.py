@@ -1,0 +1,1 @@
+"""The offline HTML report: gathered by small functions, rendered once."""

@@ -1,0 +1,107 @@
+"""The controlled experiments on disk: every arm against its base, as tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_tools.errors import UserError
+from experiments.arms_on_disk import SEED_SUFFIX, RunGroup
+from experiments.compare import PER_CLASS, Basis, Comparison, MetricRow, compare_groups
+from experiments.comparison_text import interval_text, mean_text, signed
+from experiments.run_folder import Run
+from experiments.spec import BASE_ARM
+
+
+@dataclass(frozen=True)
+class ExperimentOnDisk:
+    """Runs named `<experiment>-<arm>-seed<n>`, grouped by arm, of one fold."""
+
+    name: str
+    base: RunGroup
+    arms: tuple[RunGroup, ...]
+
+
+def experiments_on_disk(runs: tuple[Run, ...]) -> list[ExperimentOnDisk]:
+    """Group runs into experiments; only those with a base and at least one scored arm."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        if SEED_SUFFIX.search(run.experiment) and run.epochs:
+            name = SEED_SUFFIX.sub("", run.experiment)
+            groups.setdefault((name, run.paths.root.name), []).append(run)
+    arms = {
+        key: RunGroup(key[0], tuple(sorted(found, key=lambda run: run.seed or 0)))
+        for key, found in groups.items()
+    }
+    experiments = []
+    for (name, fold), base in sorted(arms.items()):
+        stem = name.removesuffix(f"-{BASE_ARM}")
+        if stem == name:
+            continue
+        others = [
+            group
+            for (other, other_fold), group in sorted(arms.items())
+            if other_fold == fold and other != name and other.rsplit("-", 1)[0] == stem
+        ]
+        if others:
+            experiments.append(ExperimentOnDisk(stem, base, tuple(others)))
+    return experiments
+
+
+def experiment_sections(
+    runs: tuple[Run, ...], work: Path, *, samples: int, notes: list[str]
+) -> list[dict[str, Any]]:
+    """Return one entry per experiment: its comparisons, ready to be printed as tables."""
+    sections = []
+    for experiment in experiments_on_disk(runs):
+        comparisons = [
+            _comparison(experiment.base, arm, work, samples, notes) for arm in experiment.arms
+        ]
+        sections.append({"name": experiment.name, "comparisons": [c for c in comparisons if c]})
+    return sections
+
+
+def _comparison(
+    base: RunGroup, arm: RunGroup, work: Path, samples: int, notes: list[str]
+) -> dict[str, Any] | None:
+    try:
+        return comparison_view(compare_groups(base, arm, work, samples=samples))
+    except UserError as error:
+        notes.append(f"{base.name} and {arm.name} are not compared: {error.what}")
+        return None
+
+
+def comparison_view(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as strings for the page."""
+    return {
+        "base": comparison.base,
+        "other": comparison.other,
+        "factors": list(dict.fromkeys(d.factor for d in comparison.differing)),
+        "keys": [str(difference) for difference in comparison.differing],
+        "seeds": [", ".join(map(str, seeds)) for seeds in comparison.seeds],
+        "warnings": list(comparison.warnings),
+        "leaked": [f"{arm}: {r}" for arm, rs in comparison.leaked.items() for r in rs],
+        "bases": [_basis_view(basis) for basis in comparison.distinct_bases],
+    }
+
+
+def _basis_view(basis: Basis) -> dict[str, Any]:
+    return {
+        "title": basis.title,
+        "notes": list(basis.notes),
+        "rows": [_row_view(r) for r in basis.rows if not r.metric.startswith(PER_CLASS)],
+        "class_rows": [_row_view(r) for r in basis.rows if r.metric.startswith(PER_CLASS)],
+    }
+
+
+def _row_view(row: MetricRow) -> dict[str, str]:
+    return {
+        "metric": row.metric.removeprefix(f"{PER_CLASS}/"),
+        "base": mean_text(row.base, row.base_seeds),
+        "other": mean_text(row.other, row.other_seeds),
+        "difference": signed(row.difference),
+        "over_images": interval_text(row.over_images),
+        "over_seeds": interval_text(row.over_seeds),
+        "verdict": row.verdict,
+    }
