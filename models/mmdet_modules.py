@@ -122,13 +122,26 @@ def _convolution(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> l
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
+_REPLACEMENTS: dict[str, type[nn.Module]] = {
+    "TOODHead": TaskAlignedHead,
+    "SSDHead": SoftmaxSSDHead,
+}
+_ADDITIONS: dict[str, type[nn.Module]] = {
+    "SmallResNeXt": SmallResNeXt,
+    "SmallSSDVGG": SmallSSDVGG,
+}
+
+
 def register() -> None:
     """Put the modules under the names that configs use; upstream's own are replaced."""
     ROOT_MODELS.register_module("DCNv2", module=DeformableConv2d, force=True)
-    for name, module in {
-        "TOODHead": TaskAlignedHead,
-        "SSDHead": SoftmaxSSDHead,
-        "SmallResNeXt": SmallResNeXt,
-        "SmallSSDVGG": SmallSSDVGG,
-    }.items():
+    for name, module in {**_REPLACEMENTS, **_ADDITIONS}.items():
         MODELS.register_module(name, module=module, force=True)
+
+
+def upstream_name(module: nn.Module) -> str:
+    """Return the name that configs use for a module's class."""
+    for name, replacement in _REPLACEMENTS.items():
+        if type(module) is replacement:
+            return name
+    return type(module).__name__

@@ -98,12 +98,13 @@ FULL: dict[str, Any] = {
 # A transformer learns too little from a few hundred images; the smoke backbone is a ResNet.
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
-    "epochs": 10,
-    "batch_size": 8,
-    "optimizer": {"type": "AdamW", "lr": 2e-3, "weight_decay": 0.02},
+    "epochs": 14,
+    "batch_size": 4,
+    "optimizer": {"type": "AdamW", "lr": 1.5e-3, "weight_decay": 0.02},
     "schedule": {"type": "cosine", "warmup_iterations": 50, "min_lr_ratio": 0.01},
-    "ema": {"momentum": 0.002, "gamma": 100.0},
+    "ema": {"momentum": 0.005, "gamma": 100.0},
     "init": "none",
+    "performance": {"channels_last": True},
     "architecture": {
         "backbone": {
             "type": "ResNet",
@@ -116,12 +117,19 @@ SMOKE: dict[str, Any] = {
             "norm_eval": False,
             "style": "pytorch",
         },
-        "neck": {"in_channels": [64, 128, 256], "out_channels": 64},
+        "neck": {
+            "in_channels": [64, 128, 256],
+            "out_channels": 64,
+            "num_outs": 4,
+            "norm_cfg": {"type": "BN", "requires_grad": True},
+        },
         "bbox_head": {
             "in_channels": 64,
             "feat_channels": 64,
             "stacked_convs": 2,
-            "anchor_generator": {"octave_base_scale": 2},
+            "norm_cfg": {"type": "GN", "num_groups": 8, "requires_grad": True},
+            "anchor_generator": {"octave_base_scale": 2, "strides": [8, 16, 32, 64]},
         },
+        "test_cfg": {"score_thr": 0.01},
     },
 }

@@ -36,7 +36,8 @@ FULL: dict[str, Any] = {
         "hsv": {"probability": 1.0},
         "close_mosaic_epochs": 15,
     },
-    "init": "imagenet",
+    # YOLOX is trained from scratch (Ge et al. 2021): no ImageNet weights of this backbone exist.
+    "init": "none",
     "architecture": {
         "type": "YOLOX",
         # YOLOX takes BGR pixels as they are.
@@ -96,15 +97,19 @@ FULL: dict[str, Any] = {
     },
 }
 
-# Widths and depths of YOLOX-tiny.
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
-    "epochs": 10,
-    "batch_size": 8,
-    "optimizer": {"type": "AdamW", "lr": 2e-3, "nesterov": False, "weight_decay": 0.02},
-    "schedule": {"type": "cosine", "warmup_iterations": 50, "warmup_epochs": 0,
-                 "no_augment_epochs": 2, "min_lr_ratio": 0.01},
-    "ema": {"momentum": 0.002, "gamma": 100.0},
+    "epochs": 16,
+    "batch_size": 4,
+    "optimizer": {"type": "AdamW", "lr": 1.5e-3, "nesterov": False, "weight_decay": 0.02},
+    "schedule": {
+        "type": "cosine",
+        "warmup_iterations": 50,
+        "warmup_epochs": 0,
+        "no_augment_epochs": 2,
+        "min_lr_ratio": 0.01,
+    },
+    "ema": {"momentum": 0.005, "gamma": 100.0},
     "augment": {
         "mosaic": 0.0,
         "affine": {"probability": 0.0},
@@ -113,9 +118,10 @@ SMOKE: dict[str, Any] = {
         "close_mosaic_epochs": 2,
     },
     "init": "none",
+    "performance": {"channels_last": True},
     "architecture": {
-        "backbone": {"deepen_factor": 0.33, "widen_factor": 0.375},
-        "neck": {"in_channels": [96, 192, 384], "out_channels": 96, "num_csp_blocks": 1},
-        "bbox_head": {"in_channels": 96, "feat_channels": 96},
+        "backbone": {"deepen_factor": 0.33, "widen_factor": 0.25},
+        "neck": {"in_channels": [64, 128, 256], "out_channels": 64, "num_csp_blocks": 1},
+        "bbox_head": {"in_channels": 64, "feat_channels": 64},
     },
-}  # fmt: skip
+}
