@@ -46,10 +46,13 @@ def torch_device(device: str, world: World) -> torch.device:
     return torch.device("cuda", world.local_rank)
 
 
-def build_model(config: Mapping[str, Any], device: torch.device) -> nn.Module:
+def build_model(config: Mapping[str, Any], device: torch.device, world: World) -> nn.Module:
     """Return the detector with random weights, on its device, in the wanted layout."""
     seed_everything(config["seed"])
     model = build_detector(config).to(device)
+    if world.size > 1 and device.type == "cuda":
+        # The batch is that of all GPUs together, so its statistics are too.
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     options = config["performance"]
     if options["channels_last"]:
         model = model.to(memory_format=torch.channels_last)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed
+from torch import nn
 
 from data_tools.errors import UserError
 
@@ -89,6 +90,13 @@ def maximum_over_processes(values: list[int], world: World) -> list[int]:
     tensor = torch.tensor(values, device=device)
     torch.distributed.all_reduce(tensor, op=torch.distributed.ReduceOp.MAX)
     return tensor.tolist()
+
+
+def broadcast_from_main(model: nn.Module, world: World) -> None:
+    """Give every process the main process's weights and buffers (BN statistics differ)."""
+    if world.size > 1:
+        for value in model.state_dict().values():
+            torch.distributed.broadcast(value, src=0)
 
 
 def barrier(world: World) -> None:

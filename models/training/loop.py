@@ -13,7 +13,12 @@ from torch import nn
 from data_tools.paths import RunPaths
 from models.data.loader import train_loader
 from models.training.checkpoint import save_checkpoint, save_last
-from models.training.distributed import World, gather_objects, maximum_over_processes
+from models.training.distributed import (
+    World,
+    broadcast_from_main,
+    gather_objects,
+    maximum_over_processes,
+)
 from models.training.ema import WeightAverage
 from models.training.epoch_switches import set_epoch_on_model
 from models.training.interrupt import Interruption, InterruptRequest
@@ -207,6 +212,8 @@ class Trainer:
     def _finish_epoch(self) -> None:
         progress = self.progress
         with self._averaged_weights():
+            # Only the main process's weights are saved: the score must be theirs.
+            broadcast_from_main(self.model, self.world)
             scores = dict(self.evaluate())
             self._count_time()
             is_best = self._note_best(scores)

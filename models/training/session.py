@@ -48,7 +48,7 @@ def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
         display = make_display(console) if world.is_main else SilentDisplay()
         stack.callback(display.close)
         state = _saved_state(run, display)
-        model = build_model(run.config, device)
+        model = build_model(run.config, device, world)
         if state is None:
             load_first_weights(model, run.config, world, display.message)
         trainer = build_trainer(
