@@ -32,7 +32,8 @@ def bootstrap_competition(matcher: CompetitionMatcher, counts_of_image: np.ndarr
         matcher: the matched table.
         counts_of_image: (S, I) from `image_samples`.
     """
-    hits, order = matcher.true_positives(), matcher.ranking()
+    hits = matcher.true_positives()
+    order, offsets = matcher.ranking()
     class_count = len(matcher.truth_counts)
     values = np.empty(len(counts_of_image))
     for sample, counts in enumerate(counts_of_image):
@@ -42,7 +43,7 @@ def bootstrap_competition(matcher: CompetitionMatcher, counts_of_image: np.ndarr
             minlength=class_count,
         )
         weights = counts[matcher.image_index].astype(np.float64)
-        precisions = average_precisions(hits, order, weights, matcher.class_offsets, truth_weights)
+        precisions = average_precisions(hits, order, weights, offsets, truth_weights)
         values[sample] = _mean(precisions)
     return values
 

@@ -116,17 +116,32 @@ class CompetitionMatcher:
         kept = np.ones(len(self.rows), dtype=bool) if keep is None else np.asarray(keep, dtype=bool)
         return first_claims(self.best_truth, order, kept, len(self.truth_image_index))
 
-    def ranking(self, scores: np.ndarray | None = None) -> np.ndarray:
-        """Return a (K,) order: class by class, by falling score, as NumPy's own sort leaves ties.
+    def ranking(
+        self, scores: np.ndarray | None = None, keep: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows by falling score within each class, as NumPy's own sort leaves ties.
 
         Ties are ordered exactly as in the reference, which calls `numpy.argsort` with its default
         kind on float32 scores. That sort is not stable: see `tie_range` for what ties can move.
+
+        Args:
+            scores: (K,) other scores for the same boxes; None means their own.
+            keep: (K,) mask of boxes to rank; None means all.
+
+        Returns:
+            The ranked rows, and the (C + 1,) limits of the classes among them.
         """
         scores = self.scores if scores is None else np.asarray(scores, dtype=np.float32)
-        order = np.empty(len(scores), dtype=np.int64)
+        keep = None if keep is None else np.asarray(keep, dtype=bool)
+        parts = []
         for start, stop in zip(self.class_offsets[:-1], self.class_offsets[1:], strict=True):
-            order[start:stop] = np.argsort(-scores[start:stop]) + start
-        return order
+            rows = np.arange(start, stop)
+            if keep is not None:
+                rows = rows[keep[start:stop]]
+            # Left-out rows must not take part: they would change how ties fall.
+            parts.append(rows[np.argsort(-scores[rows])])
+        offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+        return np.concatenate(parts).astype(np.int64), offsets
 
     def average_precision(
         self,
@@ -144,12 +159,11 @@ class CompetitionMatcher:
                 as if the file were written again in falling order of `scores`, which is what
                 `submit write` does.
         """
-        order = self.ranking(scores)
+        order, offsets = self.ranking(scores, keep)
         claim_order = order if claim_by == "score" else None
         hits = self.true_positives(claim_order=claim_order, keep=keep)
-        weights = np.ones(len(order)) if keep is None else np.asarray(keep, dtype=np.float64)
         return average_precisions(
-            hits, order, weights, self.class_offsets, self.truth_counts.astype(np.float64)
+            hits, order, np.ones(len(hits)), offsets, self.truth_counts.astype(np.float64)
         )
 
     def mean_average_precision(

@@ -1,0 +1,211 @@
+"""The ledger: entries, forecasts by a line worked out by hand, the two to select, what is left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from data_tools.coco import write_coco
+from data_tools.errors import UserError
+from data_tools.prediction_files import write_predictions
+from data_tools.provenance import Provenance
+from submit.cli import main
+from submit.forecast import forecast
+from submit.ledger import (
+    Entry,
+    log_submission,
+    pick_two,
+    read_ledger,
+    read_score_file,
+    submissions_left,
+    write_ledger,
+)
+from tests.scoring_cases import dataset, predictions
+
+NOON = datetime(2026, 3, 5, 12, tzinfo=timezone.utc)
+
+
+def entry(name, local=None, leaderboard=None, *, leaked="", submitted="2026-03-05T12:00:00+00:00"):
+    return Entry(
+        submitted, f"{name}.csv", name, local_score=local, leaderboard_score=leaderboard,
+        leaked=leaked,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def submission(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_text("PredictionString,image_id\n")
+    return path
+
+
+def test_no_ledger_yet_has_no_entries(tmp_path):
+    assert read_ledger(tmp_path / "ledger.csv") == []
+
+
+def test_entries_read_back_as_written(tmp_path):
+    entries = [
+        entry("a", 0.5, 0.4),
+        replace(entry("b"), members=("tood", "yolox"), note='with "quotes", and a comma'),
+        entry("c", 1 / 3, leaked="LEAKED: 3 of 4 scored images were trained on"),
+    ]
+    write_ledger(tmp_path / "ledger.csv", entries)
+    assert read_ledger(tmp_path / "ledger.csv") == entries
+
+
+def test_a_file_is_entered_once_and_completed_later(tmp_path, submission):
+    ledger = tmp_path / "work" / "ledger.csv"
+    score = {"competition_map50": 0.5, "members": ["tood dcn", "yolox"], "leaked": None,
+             "intervals": {"competition_map50": {"low": 0.45, "high": 0.55}}}  # fmt: skip
+    first = log_submission(ledger, submission, score=score, note="first", now=NOON)
+    assert first.members == ("tood_dcn", "yolox")
+    assert (first.local_score, first.local_low, first.local_high) == (0.5, 0.45, 0.55)
+    log_submission(ledger, submission, leaderboard_score=0.48)
+    (only,) = read_ledger(ledger)
+    assert only == replace(first, leaderboard_score=0.48)
+    submission.write_text("PredictionString,image_id\nchanged\n")
+    log_submission(ledger, submission)
+    assert len(read_ledger(ledger)) == 2
+
+
+def test_leaked_scores_stay_marked(tmp_path, submission):
+    leak = {"images": 2, "of": 5, "examples": ["a.jpg"], "reasons": []}
+    score = {"competition_map50": 0.9, "leaked": leak}
+    made = log_submission(tmp_path / "ledger.csv", submission, score=score)
+    assert made.leaked == "LEAKED: 2 of 5 scored images were trained on, such as a.jpg"
+
+
+@pytest.mark.parametrize("value", [61.5, -0.1, float("nan")])
+def test_leaderboard_score_out_of_range_is_refused(tmp_path, submission, value):
+    with pytest.raises(UserError, match="the leaderboard score is"):
+        log_submission(tmp_path / "ledger.csv", submission, leaderboard_score=value)
+    assert not (tmp_path / "ledger.csv").exists()
+
+
+def test_other_files_are_no_ledger(tmp_path):
+    (tmp_path / "ledger.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="the header is 'a,b'"):
+        read_ledger(tmp_path / "ledger.csv")
+    write_ledger(tmp_path / "ledger.csv", [entry("a", 0.5)])
+    text = (tmp_path / "ledger.csv").read_text().replace("0.5", "half")
+    (tmp_path / "ledger.csv").write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_ledger(tmp_path / "ledger.csv")
+    assert caught.value.where.endswith("ledger.csv, line 2")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_other_files_are_no_score(tmp_path, text):
+    (tmp_path / "score.json").write_text(text)
+    with pytest.raises(UserError):
+        read_score_file(tmp_path / "score.json")
+
+
+def test_too_little_history_is_said():
+    entries = [entry(str(n), 0.4 + n / 100, 0.38 + n / 100) for n in range(3)]
+    found = forecast(entries, 0.5)
+    assert found.expected is None
+    assert found.reason.startswith("too little history: 3 submissions have both")
+    same = [entry(str(n), 0.5, 0.4 + n / 100) for n in range(5)]
+    assert forecast(same, 0.5).reason == "all local scores are the same: no line"
+
+
+def test_leaked_and_unanswered_entries_are_no_history():
+    entries = [entry(str(n), 0.4 + n / 100, 0.4) for n in range(4)]
+    assert forecast([*entries[:3], replace(entries[3], leaked="LEAKED: x")], 0.5).entries == 3
+    assert forecast([*entries[:3], entry("x", 0.5)], 0.5).entries == 3
+
+
+def test_forecast_of_points_on_a_line_is_the_line():
+    entries = [entry(str(n), x, 0.5 * x + 0.1) for n, x in enumerate((0.2, 0.4, 0.6, 0.8))]
+    found = forecast(entries, 0.5)
+    assert found.slope == pytest.approx(0.5)
+    assert found.intercept == pytest.approx(0.1)
+    assert (found.low, found.expected, found.high) == pytest.approx((0.35, 0.35, 0.35))
+
+
+def test_forecast_interval_by_hand():
+    # x 1 2 3 4 and y 1 3 2 4, in tenths: slope .8, intercept .5 tenths, residuals -.3 .9 -.9 .3,
+    # squares 1.8, variance 1.8 / 2; at x = 2.5, the mean, the error is sqrt(.9 * (1 + 1/4)).
+    pairs = ((0.1, 0.1), (0.2, 0.3), (0.3, 0.2), (0.4, 0.4))
+    found = forecast([entry(str(n), x, y) for n, (x, y) in enumerate(pairs)], 0.25)
+    half_width = 4.302653 * np.sqrt(0.9 * 1.25) / 10  # the 97.5% point of t with 2 degrees
+    assert found.slope == pytest.approx(0.8)
+    assert found.expected == pytest.approx(0.25)
+    assert found.high == pytest.approx(0.25 + half_width, abs=1e-6)
+    assert found.low == 0.0  # .25 - .456, cut
+
+
+def test_one_by_each_yardstick_is_selected():
+    entries = [entry("a", 0.50, 0.41), entry("b", 0.55, 0.40), entry("c", 0.52, 0.44)]
+    assert [(e.sha256, why) for e, why in pick_two(entries)] == [
+        ("b", "best local score that can be trusted"),
+        ("c", "best leaderboard score"),
+    ]
+
+
+def test_a_file_that_is_best_by_both_leaves_room_for_the_next():
+    entries = [entry("a", 0.50, 0.41), entry("b", 0.55, 0.45), entry("c", 0.52, 0.40)]
+    picked = pick_two(entries)
+    assert [e.sha256 for e, _ in picked] == ["b", "a"]
+    assert picked[0][1] == "best local score that can be trusted, and best leaderboard score"
+    assert picked[1][1] == "next best leaderboard score"
+
+
+def test_leaked_local_scores_select_nothing():
+    entries = [entry("a", 0.9, leaked="LEAKED: x"), entry("b", 0.5)]
+    assert [e.sha256 for e, _ in pick_two(entries)] == ["b"]
+    assert pick_two([]) == []
+
+
+def test_submissions_left_count_the_competitions_own_day():
+    entries = [entry("a", submitted="2026-03-05T14:00:00+00:00"),
+               entry("b", submitted="2026-03-05T16:00:00+00:00")]  # fmt: skip
+    night = datetime(2026, 3, 5, 20, tzinfo=timezone.utc)
+    assert submissions_left(entries, now=night) == 10 - 2
+    # In Korea it is already the sixth since 15:00 UTC.
+    assert submissions_left(entries, now=night, utc_offset_hours=9) == 10 - 1
+    assert submissions_left(entries, now=night, per_day=1) == 0
+    assert submissions_left([], now=night) == 10
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["log", *(str(argument) for argument in arguments)])
+
+
+def test_command_enters_scores_and_shows(tmp_path, submission):
+    truth = dataset(2, [(1, 1, [0, 0, 9, 9]), (2, 1, [0, 0, 9, 9])])
+    boxes = predictions(truth, [(1, 1, 0.9, [0, 0, 9, 9])])
+    provenance = Provenance(run="yolox", train_file_names=("test/0002.jpg",))
+    write_coco(tmp_path / "truth.json", truth)
+    write_predictions(tmp_path / "val.parquet", replace(boxes, provenance=provenance))
+    ledger = ("--ledger", tmp_path / "ledger.csv")
+    assert "no submissions yet" in run(*ledger).output
+    assert not (tmp_path / "ledger.csv").exists()
+    result = run(submission, *ledger, "--validation", tmp_path / "val.parquet", "--truth",
+                 tmp_path / "truth.json")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "0.5000 [" in result.output
+    assert "LEAKED: 1 of 2 scored images were trained on" in result.output
+    assert "too little history: 0 submissions" in result.output
+    assert "9 of 10 submissions left today" in result.output
+    result = run(submission, *ledger, "--leaderboard", "0.45", "--json")
+    value = json.loads(result.output)
+    assert value["entries"][0]["leaderboard_score"] == 0.45
+    assert value["entries"][0]["members"] == ["yolox"]
+    assert value["select"][0]["reason"] == "best leaderboard score"
+
+
+def test_command_refuses_half_given_options(tmp_path, submission):
+    assert run("--leaderboard", "0.5").exit_code == 2
+    result = run(submission, "--ledger", tmp_path / "l.csv", "--validation", "x.parquet")
+    assert result.exit_code == 2
+    assert "--validation with --truth" in result.output
+    result = run(tmp_path / "none.csv", "--ledger", tmp_path / "l.csv")
+    assert result.exit_code == 2
+    assert "the submission does not exist" in result.output
