@@ -275,7 +275,7 @@ def log(
       python -m submit log work/submission.csv --leaderboard 0.6153
     """
     from submit.check_report import json_text
-    from submit.ledger import log_submission, read_ledger, read_score_file
+    from submit.ledger import find_score, log_submission, read_ledger
     from submit.ledger_report import ledger_summary, ledger_text
 
     about_file = (validation, truth, score_json, leaderboard, note)
@@ -284,18 +284,10 @@ def log(
     if (validation is None) != (truth is None) or (validation and score_json):
         raise click.UsageError("give --validation with --truth, or --score alone")
     if submission is not None:
-        score_of_file = None
-        if validation is not None and truth is not None:
-            from submit.bootstrap import DEFAULT_SAMPLES
-            from submit.scoring import score_file
-
-            score_of_file = score_file(validation, truth, bootstrap_samples=DEFAULT_SAMPLES)
-        elif score_json is not None:
-            score_of_file = read_score_file(score_json)
         log_submission(
             ledger,
             submission,
-            score=score_of_file,
+            score=find_score(validation, truth, score_json),
             leaderboard_score=leaderboard,
             note=note,
         )

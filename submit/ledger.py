@@ -186,6 +186,20 @@ def _entry(row: dict[str, str], path: Path, number: int) -> Entry:
     return Entry(members=tuple(row["members"].split()), **texts, **figures)
 
 
+def find_score(
+    validation_file: str | Path | None,
+    truth_file: str | Path | None,
+    score_file: str | Path | None,
+) -> dict[str, Any] | None:
+    """Score a validation file, or read the score file, or return None if neither is given."""
+    if validation_file is not None and truth_file is not None:
+        from submit.bootstrap import DEFAULT_SAMPLES
+        from submit.scoring import score_file as score
+
+        return score(validation_file, truth_file, bootstrap_samples=DEFAULT_SAMPLES)
+    return None if score_file is None else read_score_file(score_file)
+
+
 def read_score_file(path: str | Path) -> dict[str, Any]:
     """Read what `submit score --json` wrote.
 
