@@ -1,0 +1,108 @@
+"""COCO folds in ultralytics' layout: `images/<split>/` with links, `labels/<split>/` with text."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_tools.coco import CocoDataset
+
+
+@dataclass(frozen=True)
+class WrittenSplit:
+    """What was written for one split.
+
+    Attributes:
+        images: image files linked.
+        boxes: lines written.
+        crowd: boxes left out because they stand for a crowd.
+        clipped: boxes cut at the image's border, as ultralytics drops images with others.
+        outside: boxes left out because nothing of them lies inside the image.
+    """
+
+    images: int
+    boxes: int
+    crowd: int
+    clipped: int
+    outside: int
+
+
+def write_split(coco: CocoDataset, image_root: Path, folder: Path, split: str) -> WrittenSplit:
+    """Write one split, replacing what is there.
+
+    Args:
+        coco: images and boxes; images without boxes get an empty label file.
+        image_root: folder that file names are relative to.
+        folder: dataset folder.
+        split: "train" or "val".
+
+    Returns:
+        Counts of what was written and what was not.
+    """
+    for kind in ("images", "labels"):
+        shutil.rmtree(folder / kind / split, ignore_errors=True)
+        (folder / kind / split).mkdir(parents=True)
+    # ultralytics keeps a cache of parsed labels beside them.
+    (folder / "labels" / f"{split}.cache").unlink(missing_ok=True)
+    class_of_category = {int(number): index for index, number in enumerate(coco.category_ids)}
+    counts = np.zeros(4, dtype=np.int64)
+    for index, image in enumerate(coco.images):
+        source = image_root / image["file_name"]
+        stem = f"{index:07d}"  # file names of two folders may be equal; positions are not
+        _link(source, folder / "images" / split / f"{stem}{source.suffix}")
+        rows = coco.annotation_rows_of_image_id[image["id"]]
+        lines, changes = label_lines(
+            coco, rows, (image["width"], image["height"]), class_of_category
+        )
+        (folder / "labels" / split / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
+        counts += (len(lines), *changes)
+    return WrittenSplit(len(coco.images), *(int(count) for count in counts))
+
+
+def label_lines(
+    coco: CocoDataset,
+    rows: list[int],
+    size_wh: tuple[int, int],
+    class_of_category: dict[int, int],
+) -> tuple[list[str], tuple[int, int, int]]:
+    """Return an image's boxes as lines "class x_centre y_centre width height", relative to it.
+
+    Args:
+        coco: dataset.
+        rows: positions of the image's boxes in it.
+        size_wh: size of the image in pixels.
+        class_of_category: class index of each category id.
+
+    Returns:
+        Lines, and the numbers of crowd boxes left out, boxes clipped, boxes outside left out.
+    """
+    size = np.array([*size_wh, *size_wh], dtype=np.float64)
+    lines: list[str] = []
+    crowd = clipped = outside = 0
+    for row in rows:
+        if coco.iscrowd[row]:
+            crowd += 1
+            continue
+        corners = coco.boxes_xyxy[row]
+        inside = np.clip(corners, 0, size)
+        if (inside[2:] <= inside[:2]).any():
+            outside += 1
+            continue
+        clipped += int(not np.array_equal(inside, corners))
+        low, high = inside[:2] / size[:2], inside[2:] / size[:2]
+        numbers = (*(low + high) / 2, *(high - low))
+        class_index = class_of_category[int(coco.labels[row])]
+        lines.append(f"{class_index} " + " ".join(f"{number:.9f}" for number in numbers) + "\n")
+    return lines, (crowd, clipped, outside)
+
+
+def _link(source: Path, link: Path) -> None:
+    try:
+        link.symlink_to(os.path.abspath(source))  # noqa: PTH100 - a link's own target stays
+    except OSError:
+        # File systems without links, such as some network drives and Windows without the right.
+        shutil.copyfile(source, link)

@@ -1,0 +1,108 @@
+"""Detection with ultralytics' network on the kit's images; imported by `process.py` alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils.nms import non_max_suppression
+
+from data_tools.boxes import clip_boxes, has_positive_area
+from data_tools.coco import read_coco
+from data_tools.paths import RunPaths
+from models.data.eval_dataset import EvalDataset, EvalSample
+from models.data.loader import eval_loader
+from models.training.checkpoint import load_checkpoint
+from models.training.evaluate import Detections, detection_rows, eval_dataset
+from models.training.step import autocast
+from models.yolo11.arguments import model_yaml
+
+
+def predict(job: Mapping[str, Any], report: Callable[..., None]) -> None:
+    """Detect in every view and write the boxes of all of them to one .npz file."""
+    config, device = job["config"], torch.device(job["device"])
+    model = build_model(config).to(device)
+    best = load_checkpoint(RunPaths(Path(job["run"])).best_checkpoint)
+    model.load_state_dict(best["model"])
+    coco = read_coco(Path(job["coco_json"]))
+    arrays: dict[str, np.ndarray] = {}
+    for number, view in enumerate(job["views"]):
+        start = time.perf_counter()
+        detections = detect(
+            model,
+            eval_dataset(
+                config, coco, Path(job["image_root"]), "identity" if view == "plain" else view
+            ),
+            config,
+            device=device,
+            batch_size=job["batch_size"],
+            workers=job["workers"],
+            report=lambda images, view=view: report("images", view=view, images=images),
+        )
+        for name, column in detection_rows(detections, config["category_ids"]).items():
+            arrays[f"{number}.{name}"] = column
+        report("view", view=view, seconds=time.perf_counter() - start)
+    np.savez(job["out"], **arrays)
+
+
+def build_model(config: Mapping[str, Any]) -> DetectionModel:
+    """Return the network of a config, with random weights."""
+    return DetectionModel(model_yaml(config), nc=len(config["classes"]), verbose=False)
+
+
+@torch.no_grad()
+def detect(
+    model: nn.Module,
+    dataset: EvalDataset,
+    config: Mapping[str, Any],
+    *,
+    device: torch.device,
+    batch_size: int,
+    workers: int,
+    report: Callable[[int], None] = lambda images: None,
+) -> list[Detections]:
+    """Return the boxes of every image, in the dataset's order and the images' own pixels."""
+    was_training = model.training
+    model.eval()
+    found: list[Detections] = []
+    for samples in eval_loader(dataset, batch_size, min(workers, len(dataset))):
+        images = torch.stack([sample.image for sample in samples]).to(device)
+        with autocast(config["precision"], device):
+            output = model(images.flip(1).float() / 255)  # blue, green, red -> red, green, blue
+        found += [
+            _to_detections(sample, boxes)
+            for sample, boxes in zip(samples, _suppressed(output, config), strict=True)
+        ]
+        report(len(samples))
+    model.train(was_training)
+    return found
+
+
+def _suppressed(output: Any, config: Mapping[str, Any]) -> list[torch.Tensor]:
+    options = config["architecture"]["test_cfg"]
+    boxes = output[0] if isinstance(output, (tuple, list)) else output
+    return non_max_suppression(
+        boxes.float(),
+        conf_thres=options["score_thr"],
+        iou_thres=options["iou_threshold"],
+        max_det=options["max_per_img"],
+        multi_label=True,
+        nc=len(config["classes"]),
+        max_time_img=60.0,  # the library otherwise stops early on a slow machine
+    )
+
+
+def _to_detections(sample: EvalSample, rows: torch.Tensor) -> Detections:
+    rows = rows.cpu().numpy()
+    boxes = sample.boxes_to_original(rows[:, :4]).astype(np.float32)
+    boxes = clip_boxes(boxes, sample.original_size_wh)
+    scores = np.clip(rows[:, 4], 0, 1)
+    keep = has_positive_area(boxes) & np.isfinite(scores)
+    labels = rows[:, 5].astype(np.int64)
+    return Detections(sample.image_id, boxes[keep], scores[keep], labels[keep])

@@ -1,0 +1,169 @@
+"""ultralytics' trainer with the kit's validation score; imported by `process.py` alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import ultralytics.data.utils
+import ultralytics.engine.trainer
+from torch import nn
+from ultralytics import settings
+from ultralytics.models.yolo.detect import DetectionTrainer
+
+from data_tools.coco import read_coco
+from data_tools.errors import UserError
+from data_tools.paths import RunPaths
+from models.training.checkpoint import load_checkpoint, save_checkpoint
+from models.training.evaluate import eval_dataset, to_predictions
+from models.yolo11.arguments import training_arguments
+from models.yolo11.library_detection import detect
+from models.yolo11.weights import matching_weights
+from models.yolo11.worker import library_folder
+from submit.scoring import score
+
+SCORE_KEYS = ("competition_map50", "map", "map50", "map75", "map_small", "map_medium", "map_large")
+INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
+
+
+def train(job: Mapping[str, Any], report: Callable[..., None]) -> None:
+    """Train to the last epoch, reporting `start`, `step` and `epoch` events."""
+    settings.update({name: False for name in INTEGRATIONS})
+    # Both would fetch files: a font for pictures that are not drawn, a network to test AMP with.
+    ultralytics.data.utils.check_font = lambda *_: None
+    ultralytics.engine.trainer.check_amp = lambda *_: True
+    folder = library_folder(RunPaths(Path(job["run"])))
+    overrides = {
+        **training_arguments(job["config"], job["device"]),
+        "data": str(folder / "dataset" / "data.yaml"),
+        "project": str(folder),
+        "name": "training",
+    }
+    last = folder / "training" / "weights" / "last.pt"
+    if job["resume"] and last.is_file():
+        if _epochs_done(last) >= job["config"]["epochs"]:
+            return  # killed between the last epoch and the end of the run
+        overrides["resume"] = str(last)
+    KitTrainer(job, report, overrides).train()
+
+
+def _epochs_done(last: Path) -> int:
+    # Written by this program into its own run folder: nobody else's file.
+    return int(torch.load(last, map_location="cpu", weights_only=False)["epoch"]) + 1
+
+
+class KitTrainer(DetectionTrainer):
+    """Trains as ultralytics does; scores, checkpoints and reports as the kit does.
+
+    Args:
+        job: see `train`.
+        report: sends an event to the parent.
+        overrides: ultralytics' arguments.
+    """
+
+    def __init__(
+        self, job: Mapping[str, Any], report: Callable[..., None], overrides: dict[str, Any]
+    ) -> None:
+        self.job, self.report = job, report
+        self.config = job["config"]
+        self.paths = RunPaths(Path(job["run"]))
+        self.val = read_coco(Path(job["val_json"]))
+        super().__init__(overrides=overrides)
+        self.add_callback("on_train_start", type(self).announce)
+        self.add_callback("on_train_batch_start", type(self).note_time)
+        self.add_callback("on_train_batch_end", type(self).report_step)
+
+    def get_model(
+        self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True
+    ) -> nn.Module:
+        """Draw the network, with the weights of `init` where they fit."""
+        model = super().get_model(cfg, weights, verbose)
+        if self.config["init"] != "none" and not self.resume:
+            found = matching_weights(Path(self.config["init"]), model.state_dict())
+            model.load_state_dict(found, strict=False)
+            text = f"initial weights: {len(found)} of {len(model.state_dict())} tensors fit"
+            self.report("message", text=text)
+        return model
+
+    def announce(self) -> None:
+        """Report where training begins."""
+        read, wanted = len(self.train_loader.dataset), _images(self.paths, "train")
+        if read < wanted:
+            raise UserError(
+                f"{wanted - read} of {wanted} training images cannot be read or have labels that "
+                "ultralytics refuses",
+                where=library_folder(self.paths) / "train.log",
+                next_step="python -m data_tools verify finds and names them",
+            )
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.report(
+            "start",
+            epoch=self.start_epoch,
+            steps_per_epoch=len(self.train_loader),
+            parameters=parameters,
+        )
+        self.step_in_epoch, self.step_began = 0, time.perf_counter()
+
+    def note_time(self) -> None:
+        """Start an epoch's count with its first step."""
+        if self.tloss is None:
+            self.step_in_epoch, self.step_began = 0, time.perf_counter()
+
+    def report_step(self) -> None:
+        """Report a step's losses."""
+        now = time.perf_counter()
+        self.step_in_epoch += 1
+        losses = {name: float(value) for name, value in self.loss_items.items()}
+        self.report(
+            "step",
+            epoch=self.epoch,
+            step_in_epoch=self.step_in_epoch,
+            loss=sum(losses.values()),
+            losses=losses,
+            lr=self.optimizer.param_groups[0]["lr"],
+            images=self.batch_size,
+            seconds=now - self.step_began,
+        )
+        self.step_began = now
+
+    def validate(self) -> tuple[dict[str, float], float]:
+        """Score the averaged weights on the validation fold; keep the best ones."""
+        scores = self._scores()
+        value = float(scores["competition_map50"] or 0.0)
+        is_best = value >= self._best_value()
+        if is_best:
+            weights = {name: v.detach().cpu() for name, v in self.ema.ema.state_dict().items()}
+            state = {"model": weights, "config": dict(self.config)}
+            save_checkpoint(
+                self.paths.best_checkpoint, {**state, "epoch": self.epoch, "val": scores}
+            )
+        train_loss = float(sum(self.tloss.values()))
+        self.report("epoch", epoch=self.epoch, train_loss=train_loss, val=scores, is_best=is_best)
+        return {}, value
+
+    def final_eval(self) -> None:
+        """Do nothing: the best epoch is scored already, and `last.pt` must stay resumable."""
+
+    def _scores(self) -> dict[str, Any]:
+        detections = detect(
+            self.ema.ema,
+            eval_dataset(self.config, self.val, Path(self.job["image_root"])),
+            self.config,
+            device=self.device,
+            batch_size=self.config["batch_size"],
+            workers=self.config["workers"],
+        )
+        scores = score(to_predictions(detections, self.config["category_ids"], self.val), self.val)
+        return {key: scores[key] for key in (*SCORE_KEYS, "per_class")}
+
+    def _best_value(self) -> float:
+        if self.epoch == 0 or not self.paths.best_checkpoint.is_file():
+            return -1.0
+        return float(load_checkpoint(self.paths.best_checkpoint)["val"]["competition_map50"] or 0)
+
+
+def _images(paths: RunPaths, split: str) -> int:
+    return sum(1 for _ in (library_folder(paths) / "dataset" / "images" / split).iterdir())
