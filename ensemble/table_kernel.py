@@ -215,7 +215,8 @@ def rank_clusters(
         start, count = candidates.slots[image], clusters.counts[image]
         for i in range(count):
             local[i] = count - 1 - i
-        _sort_falling(local, clusters.scores[start:], 0, count, spare)
+        # A typed zero: from a plain one numba would compile the sort twice.
+        _sort_falling(local, clusters.scores[start:], np.int64(0), count, spare)
         for i in range(count):
             order[start + i] = local[i]
 

@@ -97,12 +97,14 @@ def _cluster_score(
 
 
 @compiled_part
-def _weight_of_members(weights: np.ndarray, present: np.ndarray, wanted: bool) -> float:
-    total = 0.0
+def _weight_found_and_absent(weights: np.ndarray, present: np.ndarray) -> tuple[float, float]:
+    found = absent = 0.0
     for source in range(len(weights)):
-        if present[source] == wanted:
-            total += weights[source]
-    return total
+        if present[source]:
+            found += weights[source]
+        else:
+            absent += weights[source]
+    return found, absent
 
 
 @compiled_part
@@ -128,10 +130,10 @@ def _rescale_scores(
         if confidence == MAX:
             scores[slot] = score / largest_weight
         elif confidence == BOX_AND_MODEL_AVG:
-            found = _weight_of_members(weights, present[cluster], True)
+            found, _ = _weight_found_and_absent(weights, present[cluster])
             scores[slot] = score * size / weight * found / weights_total
         elif confidence == ABSENT_MODEL_AWARE_AVG:
-            absent = _weight_of_members(weights, present[cluster], False)
+            _, absent = _weight_found_and_absent(weights, present[cluster])
             scores[slot] = score * size / (weight + absent)
         elif allows_overflow:
             scores[slot] = score * size / weights_total
@@ -178,7 +180,8 @@ def fuse_wbf(
     for image in range(first, last):
         base = candidates.slots[image]
         boxes = clusters.boxes_xyxy[base:]
-        count, group_start, group_class = 0, 0, -1
+        # Typed zeros: from a plain 0 numba would compile every part twice.
+        count, group_start, group_class = np.int64(0), np.int64(0), np.int64(-1)
         for i in range(base, base + candidates.counts[image]):
             if candidates.classes[i] != group_class:
                 group_start, group_class = count, candidates.classes[i]
