@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def sample(
 
     parameters = SampleParameters(train_images, test_images, size, seed)
     with click.progressbar(
-        length=train_images + test_images, label="Drawing the sample", file=_terminal()
+        length=train_images + test_images, label="Drawing the sample", file=sys.stderr
     ) as bar:
         outcome = write_sample(out, parameters, force=force, tick=lambda: bar.update(1))
     click.echo(
@@ -185,8 +186,3 @@ def claim(data: Path, work: Path) -> None:
     outcome = claim_work_folder(DataPaths(data), WorkPaths(work))
     if outcome.moved_to is not None:
         click.echo(f"{work} held work of another sample: moved to {outcome.moved_to}")
-
-
-def _terminal() -> object:
-    """Progress goes to standard error, so that results can be piped."""
-    return click.get_text_stream("stderr")

@@ -52,7 +52,9 @@ def convert(request: ConvertRequest) -> str:
         UserError: the source is missing or broken, or the pair of formats does not exist.
     """
     if not request.source.exists():
-        raise UserError("it does not exist", where=request.source, expected=f"{request.kind} data")
+        raise UserError(
+            "the file does not exist", where=request.source, expected=f"{request.kind} data"
+        )
     if request.kind == "predictions":
         return _convert_predictions(request)
     dataset = _read_annotations(request)

@@ -79,17 +79,31 @@ def write_yolo(out: Path, dataset: CocoDataset) -> int:
     Classes are numbered by their order in the COCO file, from 0.
     """
     index = {label: number for number, label in enumerate(dataset.category_ids.tolist())}
+    names = [PurePosixPath(name).with_suffix(".txt") for name in dataset.file_names]
+    _refuse_shared_names(dataset, names)
     with staged_files(out) as stage:
         write_text(stage / CLASSES_FILE, "".join(f"{name}\n" for name in dataset.category_names))
-        for image in dataset.images:
+        for image, name in zip(dataset.images, names, strict=True):
             rows = dataset.annotation_rows_of_image_id[image["id"]]
             lines = [
                 _line(index[int(dataset.labels[row])], dataset.boxes_xywh[row].tolist(), image)
                 for row in rows
             ]
-            name = PurePosixPath(image["file_name"]).with_suffix(".txt")
             write_text(stage / name, "".join(lines))
     return len(dataset.annotations)
+
+
+def _refuse_shared_names(dataset: CocoDataset, names: list[PurePosixPath]) -> None:
+    first_of_name: dict[PurePosixPath, str] = {}
+    for name, file_name in zip(names, dataset.file_names, strict=True):
+        if name in first_of_name or str(name) == CLASSES_FILE:
+            other = first_of_name.get(name, CLASSES_FILE)
+            raise UserError(
+                f"{file_name} and {other} would share the label file {name}",
+                where=dataset.source,
+                expected="image names that differ in more than their suffix",
+            )
+        first_of_name[name] = file_name
 
 
 def _line(label: int, box_xywh: list[float], image: dict) -> str:
