@@ -12,7 +12,15 @@ import click
 
 from data_tools.command_line import CommandGroup
 from data_tools.errors import UserError
-from ensemble.settings import CONFIDENCE_TYPES, DECAYS, METHODS, FusionSettings, read_settings
+from ensemble.settings import (
+    CONFIDENCE_TYPES,
+    DECAYS,
+    METHODS,
+    FusionRequest,
+    FusionSettings,
+    members_of_settings,
+    read_settings,
+)
 
 DEFAULT = FusionSettings()
 
@@ -120,8 +128,8 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Non
             expected="a name ending in .parquet",
             next_step="write it, then `python -m submit write` makes the CSV",
         )
-    settings, ious = _take_fusion_options(options)
-    lines, table = run_fuse(members, images, out, settings, ious, **options)
+    request = _take_fusion_options(options)
+    lines, table = run_fuse(members, images, out, request, **options)
     if table is not None:
         _print_table(table)
     click.echo("\n".join(lines))
@@ -148,8 +156,8 @@ def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> None
     """
     from ensemble.commands import run_tune
 
-    settings, ious = _take_fusion_options(options)
-    click.echo("\n".join(run_tune(members, truth, out, settings, ious, **options)))
+    request = _take_fusion_options(options)
+    click.echo("\n".join(run_tune(members, truth, out, request, **options)))
 
 
 @main.command(cls=ManyMembers)
@@ -174,18 +182,13 @@ def audit(old: tuple[str, ...], members: tuple[str, ...], **options: Any) -> Non
 
     if not (options["images"] or options["truth"]):
         raise click.UsageError("give --images or --truth: the images that were predicted")
-    settings, ious = _take_fusion_options(options)
-    click.echo("\n".join(run_audit(old, members, settings, ious, **options)))
+    request = _take_fusion_options(options)
+    click.echo("\n".join(run_audit(old, members, request, **options)))
 
 
-def _take_fusion_options(options: dict[str, Any]) -> tuple[FusionSettings, dict[str, float]]:
-    """Take the fusion options out of `options`.
-
-    Returns:
-        The settings file's settings (or the defaults) with the given options put in, and the IoU
-        threshold of each class named on the command line.
-    """
-    file, ious = options.pop("settings_file"), options.pop("iou_class")
+def _take_fusion_options(options: dict[str, Any]) -> FusionRequest:
+    """Take the fusion options out of `options`; those given override the settings file."""
+    file = options.pop("settings_file")
     given = {
         "weights": _numbers(options.pop("weights")),
         "view_weights": _named_numbers(
@@ -196,8 +199,11 @@ def _take_fusion_options(options: dict[str, Any]) -> tuple[FusionSettings, dict[
     for name in ("method", "iou", "skip", "allows_overflow", "decay", "sigma", "score_floor"):
         given[name] = options.pop(name)
     base = read_settings(file) if file else FusionSettings()
-    settings = replace(base, **{k: v for k, v in given.items() if v not in (None, {})})
-    return settings, _named_numbers("--iou-class", ious)
+    return FusionRequest(
+        settings=replace(base, **{k: v for k, v in given.items() if v not in (None, {})}),
+        iou_of_class_name=_named_numbers("--iou-class", options.pop("iou_class")),
+        weights_are_of=members_of_settings(file) if file and given["weights"] is None else (),
+    )
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

@@ -26,7 +26,7 @@ from ensemble.reporting import (
     rounded,
     tune_lines,
 )
-from ensemble.settings import FusionSettings, write_settings
+from ensemble.settings import FusionRequest, FusionSettings, write_settings
 from ensemble.sources import fused_sources, sources_path, write_sources
 from ensemble.tune import tune
 
@@ -35,8 +35,7 @@ def run_fuse(
     patterns: Sequence[str],
     images: str,
     out: str,
-    settings: FusionSettings,
-    iou_of_class_name: dict[str, float],
+    request: FusionRequest,
     *,
     allow_missing: bool = False,
     sources: bool = True,
@@ -47,11 +46,12 @@ def run_fuse(
 ) -> tuple[list[str], Table | None]:
     """Fuse, write the result and where it came from; return lines and one image's table."""
     dataset = read_coco(images)
-    settings = with_class_ious(settings, iou_of_class_name, dataset)
+    settings = with_class_ious(request, dataset)
     image_id = find_image(dataset, explain) if explain else None
     if picture:
         check_picture_path(picture)
     members = read_members(patterns, dataset, allow_missing=allow_missing)
+    check_order_of_weights(request, members)
     with progress_bar("fusing", len(dataset.images)) as progress:
         fusion = fuse_members(
             members,
@@ -81,7 +81,9 @@ def _write_fusion(
     """Write where the boxes came from, then the result: where it is, the other is too."""
     beside = sources_path(out)
     if sources:
-        write_sources(beside, fused_sources(fusion, settings), names, len(fusion.predictions))
+        write_sources(
+            beside, fused_sources(fusion, settings), names, len(fusion.predictions), settings
+        )
     else:
         beside.unlink(missing_ok=True)  # an earlier fusion's would speak of other boxes
     write_predictions(out, fusion.predictions)
@@ -92,8 +94,7 @@ def run_tune(
     patterns: Sequence[str],
     truth_file: str,
     out: str,
-    settings: FusionSettings,
-    iou_of_class_name: dict[str, float],
+    request: FusionRequest,
     *,
     trials: int,
     seed: int,
@@ -102,7 +103,7 @@ def run_tune(
 ) -> list[str]:
     """Tune, write the settings, return lines."""
     truth = read_coco(truth_file)
-    settings = with_class_ious(settings, iou_of_class_name, truth)
+    settings = with_class_ious(request, truth)
     members = read_members(patterns, truth, allow_missing=allow_missing)
     with progress_bar("tuning", 3 * trials) as progress:
         tuned = tune(
@@ -132,8 +133,7 @@ def run_tune(
 def run_audit(
     old_files: Sequence[str],
     patterns: Sequence[str],
-    settings: FusionSettings,
-    iou_of_class_name: dict[str, float],
+    request: FusionRequest,
     *,
     images: str | None = None,
     truth: str | None = None,
@@ -142,7 +142,7 @@ def run_audit(
 ) -> list[str]:
     """Replay the mistake, score it when there is truth, return lines."""
     dataset = read_coco(truth or images or "")
-    settings = with_class_ious(settings, iou_of_class_name, dataset)
+    settings = with_class_ious(request, dataset)
     members = read_members(patterns, dataset, allow_missing=allow_missing)
     old = [(name, read_predictions(name, dataset)) for name in old_files]
     found = audit(members, dataset, settings, old)
@@ -156,20 +156,32 @@ def run_audit(
     return audit_lines(found, scores)
 
 
-def with_class_ious(
-    settings: FusionSettings, iou_of_class_name: dict[str, float], dataset: CocoDataset
-) -> FusionSettings:
+def with_class_ious(request: FusionRequest, dataset: CocoDataset) -> FusionSettings:
     """Return the settings with thresholds for classes that are given by name or id."""
     id_of_name = dict(zip(dataset.category_names, dataset.category_ids.tolist(), strict=True))
     ids = {str(category_id): category_id for category_id in id_of_name.values()}
-    thresholds = dict(settings.iou_of_class)
-    for name, iou in iou_of_class_name.items():
+    thresholds = dict(request.settings.iou_of_class)
+    for name, iou in request.iou_of_class_name.items():
         if name not in id_of_name and name not in ids:
             raise UserError(
                 f"no class {name!r}", where=dataset.source, expected=", ".join(id_of_name)
             )
         thresholds[id_of_name.get(name, ids.get(name))] = iou
-    return replace(settings, iou_of_class=thresholds)
+    return replace(request.settings, iou_of_class=thresholds)
+
+
+def check_order_of_weights(request: FusionRequest, members: Sequence[Member]) -> None:
+    """Refuse tuned weights for the same members in another order."""
+    names, tuned_for = tuple(run_name(member) for member in members), request.weights_are_of
+    if request.settings.weights is None or names == tuned_for:
+        return
+    if sorted(names) == sorted(tuned_for):
+        raise UserError(
+            "the weights were tuned for these members in another order",
+            where=f"the members are {', '.join(names)}",
+            expected=f"the order {', '.join(tuned_for)}",
+            next_step="give the members in that order",
+        )
 
 
 def run_name(member: Member) -> str:

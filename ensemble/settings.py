@@ -70,6 +70,21 @@ class FusionSettings:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class FusionRequest:
+    """Settings as a user gives them, before the dataset and the members are read.
+
+    Attributes:
+        settings: everything but thresholds of classes given by name.
+        iou_of_class_name: class name or id -> IoU threshold.
+        weights_are_of: names of the members that the weights were tuned for; empty if unknown.
+    """
+
+    settings: FusionSettings
+    iou_of_class_name: dict[str, float] = field(default_factory=dict)
+    weights_are_of: tuple[str, ...] = ()
+
+
 def settings_from_dict(value: dict[str, Any], *, where: str | Path | None = None) -> FusionSettings:
     """Read back `FusionSettings.as_dict`.
 
@@ -96,6 +111,16 @@ def settings_from_dict(value: dict[str, Any], *, where: str | Path | None = None
 
 def read_settings(path: str | Path) -> FusionSettings:
     """Read settings that `tune` wrote: a JSON object with the key `settings`, or bare settings."""
+    value = _settings_file(path)
+    return settings_from_dict(value.get("settings", value), where=path)
+
+
+def members_of_settings(path: str | Path) -> tuple[str, ...]:
+    """Return the names of the members that a settings file was tuned for, in the weights' order."""
+    return tuple(_settings_file(path).get("members", ()))
+
+
+def _settings_file(path: str | Path) -> dict[str, Any]:
     from data_tools.coco import load_json
 
     if not Path(path).is_file():
@@ -105,11 +130,9 @@ def read_settings(path: str | Path) -> FusionSettings:
             expected="a JSON file that `python -m ensemble tune` wrote",
         )
     value = load_json(Path(path))
-    if isinstance(value, dict) and isinstance(value.get("settings"), dict):
-        value = value["settings"]
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not isinstance(value.get("settings", {}), dict):
         raise UserError("fusion settings are not an object", where=path, expected="{method: ...}")
-    return settings_from_dict(value, where=path)
+    return value
 
 
 def write_settings(path: str | Path, settings: FusionSettings, **extra: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from data_tools.files import whole_file
 from ensemble.fuse import Fusion
 from ensemble.fusion import source_weights
 from ensemble.settings import FusionSettings
+
+METADATA_KEY = "boxcamp_fusion"
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,13 @@ def sources_path(out: str | Path) -> Path:
     return out.with_name(f"{out.stem}.sources.parquet")
 
 
-def write_sources(path: str | Path, sources: Sources, names: Sequence[str], size: int) -> None:
+def write_sources(
+    path: str | Path,
+    sources: Sources,
+    names: Sequence[str],
+    size: int,
+    settings: FusionSettings,
+) -> None:
     """Write sources as Parquet, whole or not at all.
 
     Args:
@@ -115,6 +124,7 @@ def write_sources(path: str | Path, sources: Sources, names: Sequence[str], size
         sources: from `fused_sources`.
         names: name of each member.
         size: number of fused boxes.
+        settings: what they were fused with; kept in the file's metadata with the names.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -137,5 +147,7 @@ def write_sources(path: str | Path, sources: Sources, names: Sequence[str], size
         "cluster_iou_min": spread["iou_min"][sources.fused_rows].astype(np.float32),
         "cluster_iou_mean": spread["iou_mean"][sources.fused_rows].astype(np.float32),
     }
+    metadata = {"members": list(names), "settings": settings.as_dict()}
+    table = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
     with whole_file(path) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd")

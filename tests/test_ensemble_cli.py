@@ -245,6 +245,18 @@ def test_settings_files_are_read_and_overridden(two, space):
     np.testing.assert_allclose(fused_of(two).scores, [(3 * 0.9 + 0.3) / 4], atol=1e-6)
 
 
+def test_tuned_weights_stay_with_their_members(two, space):
+    path = space.root / "settings.json"
+    write_settings(path, FusionSettings(weights=(3, 1)), members=["b/fold3", "a/fold3"])
+    result = run("fuse", *two, "--settings", path)
+    assert result.exit_code == 2
+    assert "tuned for these members in another order" in result.output
+    assert "the order b/fold3, a/fold3" in result.output
+    swapped = [two[1], two[0], *two[2:]]
+    assert run("fuse", *swapped, "--settings", path).exit_code == 0
+    assert run("fuse", *two, "--settings", path, "--weights", "1,1").exit_code == 0
+
+
 def test_unknown_settings_list_the_known_ones(two, space):
     path = space.root / "settings.json"
     path.write_text(json.dumps({"settings": {"iuo": 0.5}}))

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow.parquet as pq
 
 from ensemble.fuse import fuse_members
 from ensemble.members import Member
 from ensemble.settings import FusionSettings
-from ensemble.sources import fused_sources, paired_iou, sources_path, spread_of_fused, write_sources
+from ensemble.sources import (
+    METADATA_KEY,
+    fused_sources,
+    paired_iou,
+    sources_path,
+    spread_of_fused,
+    write_sources,
+)
 from tests.fusion_files import make_dataset, make_member
 
 LEFT = (0, 0, 40, 40)
@@ -29,7 +38,7 @@ def test_no_boxes_give_an_empty_file(tmp_path):
     dataset = make_dataset()
     fusion = fuse_members([Member("a", make_member(dataset, []))], dataset, FusionSettings())
     sources = fused_sources(fusion, FusionSettings())
-    write_sources(tmp_path / "x.parquet", sources, ["a"], 0)
+    write_sources(tmp_path / "x.parquet", sources, ["a"], 0, FusionSettings())
     assert pq.read_table(tmp_path / "x.parquet").num_rows == 0
 
 
@@ -37,8 +46,11 @@ def test_every_fused_box_lists_its_boxes(tmp_path):
     fusion = fuse_two()
     path = sources_path(tmp_path / "val.parquet")
     assert path.name == "val.sources.parquet"
-    write_sources(path, fused_sources(fusion, FusionSettings()), ["a", "b"], 3)
-    rows = pq.read_table(path).to_pylist()
+    write_sources(path, fused_sources(fusion, FusionSettings()), ["a", "b"], 3, FusionSettings())
+    table = pq.read_table(path)
+    metadata = json.loads(table.schema.metadata[METADATA_KEY.encode()])
+    assert metadata["members"] == ["a", "b"] and metadata["settings"]["iou"] == 0.6
+    rows = table.to_pylist()
     found = [(r["fused_row"], r["image_id"], r["member"], r["box_of_image"]) for r in rows]
     # image 10: LEFT and LEFT_TOO fuse (score .6), FAR is alone (.2); image 20: LEFT (.25).
     # LEFT_TOO is the second box of b on image 10, by score.
