@@ -18,6 +18,13 @@ def main() -> None:
     """Detectors: list them, train one, predict with it."""
 
 
+def _quiet_libraries() -> None:
+    """Hide warnings about the libraries' own code, which say nothing to the user."""
+    import warnings
+
+    warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
+
+
 @main.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def list_models(as_json: bool) -> None:
@@ -105,6 +112,7 @@ def train(**options: Any) -> None:
     from models.train import TrainRequest, train
     from models.training.interrupt import Interruption
 
+    _quiet_libraries()
     console = Console()
     command = command_text()
     try:
@@ -165,6 +173,7 @@ def predict(**options: Any) -> None:
 
     from models.predict import PredictRequest, predict
 
+    _quiet_libraries()
     result = predict(PredictRequest(**options), Console())
     table = result.predictions
     click.echo(f"{result.path}: {len(table)} boxes on {len(table.image_ids)} images")
