@@ -108,7 +108,8 @@ def run_command(
     """
     import shlex
 
-    from experiments.plan import Place, plan_runs, train_command
+    from experiments.commands import train_command
+    from experiments.plan import Place, plan_runs
     from experiments.run_arms import run_experiment
     from experiments.spec import read_experiment
 
@@ -117,6 +118,9 @@ def run_command(
     planned = plan_runs(experiment, place, seeds=seeds, only=only)
     if dry_run:
         click.echo(f"{experiment.name}: each arm differs from the base in one factor.")
+        for arm in experiment.arms:
+            for factor, reason in arm.unavoidable.items():
+                click.echo(f"! {arm.name} may also differ in {factor}: {reason}")
         for each in planned:
             click.echo(f"# {each.name}: {each.state}")
             click.echo(shlex.join(["python", *train_command(each, place)[1:]]))

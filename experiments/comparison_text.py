@@ -6,7 +6,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from experiments.compare import PER_CLASS, Basis, Comparison, MetricRow
+from experiments.comparison import Basis, Comparison, MetricRow
+from experiments.image_bootstrap import PER_CLASS
 from experiments.intervals import Interval
 
 STYLES = {"higher": "green", "lower": "red", "LEAKED": "bold red"}

@@ -43,7 +43,8 @@ class ImageScorer:
         """Match predictions; raises `UserError` when they are of other images."""
         competition = CompetitionMatcher.from_predictions(predictions, truth)
         coco = CocoMatcher.from_predictions(predictions, truth) if with_coco else None
-        return cls(competition, competition.true_positives(), competition.ranking(), coco)
+        order, _ = competition.ranking()
+        return cls(competition, competition.true_positives(), order, coco)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -112,6 +111,7 @@ def check_single_factors(
     for arm in experiment.arms[1:]:
         found = differences(inputs_of_arm[base], inputs_of_arm[arm.name])
         stated = ", ".join(f"{key}: {value}" for key, value in arm.stated.items())
+        found = [difference for difference in found if difference.factor not in arm.unavoidable]
         require_single_factor(
             found, arm=arm.name, base=base, stated=stated, where=experiment.source
         )
@@ -264,36 +264,3 @@ def require_unchanged(planned: PlannedRun) -> Run:
             next_step="rename the experiment file, or move the run folder away",
         )
     return run
-
-
-def train_command(planned: PlannedRun, place: Place, *, epochs: int | None = None) -> list[str]:
-    """Return the command that trains one run; `epochs` replaces the arm's own number."""
-    settings = planned.arm.settings
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs)
-    command = [sys.executable, "-m", "models", "train", settings.model]
-    options: dict[str, Any] = {
-        "--data": place.data,
-        "--work": place.work,
-        "--fold": settings.fold,
-        "--scale": settings.scale,
-        "--seed": planned.seed,
-        "--name": planned.name,
-        "--mosaic": settings.mosaic or None,
-        "--epochs": settings.epochs,
-        "--batch": settings.batch,
-        "--init": settings.init,
-        "--pseudo": pseudo_file(settings, place),
-    }
-    for option, value in options.items():
-        if value is not None:
-            command += [option, str(value)]
-    for pair in planned.overrides:
-        command += ["--set", pair]
-    return [*command, "--resume"] if planned.state == "unfinished" else command
-
-
-def predict_command(planned: PlannedRun, place: Place) -> list[str]:
-    """Return the command that predicts the validation images with a finished run."""
-    command = [sys.executable, "-m", "models", "predict", str(planned.folder)]
-    return [*command, "--split", "val", "--data", str(place.data)]

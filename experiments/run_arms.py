@@ -10,14 +10,8 @@ from pathlib import Path
 
 from data_tools.errors import UserError
 from data_tools.paths import RunPaths
-from experiments.plan import (
-    Place,
-    PlannedRun,
-    predict_command,
-    pseudo_file,
-    require_unchanged,
-    train_command,
-)
+from experiments.commands import predict_command, train_command
+from experiments.plan import Place, PlannedRun, pseudo_file, require_unchanged
 from experiments.run_folder import read_run
 from experiments.spec import Experiment
 

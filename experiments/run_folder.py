@@ -72,6 +72,17 @@ class Run:
         """Number of epochs trained and scored; 0 when there is none."""
         return int(self.epochs[-1]["epoch"]) if self.epochs else 0
 
+    def epochs_until(
+        self, *, epoch: int | None = None, seconds: float | None = None
+    ) -> tuple[dict[str, Any], ...]:
+        """Return the lines of the epochs done by an epoch number and a training time."""
+        return tuple(
+            line
+            for line in self.epochs
+            if (epoch is None or line["epoch"] <= epoch)
+            and (seconds is None or line["seconds"] <= seconds)
+        )
+
     @property
     def leaked(self) -> tuple[str, ...]:
         """Reasons recorded in the run why its validation score cannot be trusted."""

@@ -12,6 +12,7 @@ import yaml
 from data_tools.errors import UserError
 
 TOP_KEYS = ("question", "extends", "base", "held", "seeds", "equal", "minutes", "arms")
+TOP_KEYS += ("unavoidable",)
 SETTING_KEYS = ("model", "scale", "fold", "epochs", "batch", "mosaic", "pseudo", "init", "set")
 # `set` is a mapping of configuration keys, so it has no single type below.
 SETTING_TYPES: dict[str, type | tuple[type, ...]] = {
@@ -58,11 +59,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: its name, its full settings, and the one difference that it states."""
+    """One arm.
+
+    Attributes:
+        name: as in the file.
+        settings: what it is trained with, the base's included.
+        stated: the one difference that it states.
+        unavoidable: other factor -> why it cannot be held equal; every comparison names it.
+    """
 
     name: str
     settings: Settings
     stated: Mapping[str, Any]
+    unavoidable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,11 @@ def read_experiment(
     if scale is not None:
         base_settings = {**base_settings, "scale": scale}
     arms = [Arm(BASE_ARM, _settings(base_settings), {})]
-    arms += [_arm(name, stated, base_settings, path) for name, stated in stated_of_arm.items()]
+    excused = _checked_unavoidable(content.get("unavoidable") or {}, stated_of_arm, path)
+    arms += [
+        _arm(name, stated, base_settings, excused.get(name, {}), path)
+        for name, stated in stated_of_arm.items()
+    ]
     renamed = scale is not None and scale != natural_scale
     parts = [path.stem, *([scale] if renamed else []), *([f"{minutes:g}min"] if minutes else [])]
     return Experiment(
@@ -208,7 +221,29 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     return Settings(**plain, overrides=dict(values.get("set") or {}))
 
 
-def _arm(name: str, stated: Any, base: Mapping[str, Any], path: Path) -> Arm:
+def _checked_unavoidable(
+    excused: Any, arms: Mapping[str, Any], path: Path
+) -> dict[str, dict[str, str]]:
+    shape = isinstance(excused, dict) and all(isinstance(v, dict) for v in excused.values())
+    if not shape or not all(r for reasons in excused.values() for r in reasons.values()):
+        raise UserError(
+            "`unavoidable` gives no reasons",
+            where=path,
+            expected="unavoidable: {ARM: {FACTOR: why it cannot be held equal}}",
+        )
+    for name in excused:
+        if name not in arms:
+            raise UserError(
+                f"`unavoidable` names {name!r}, which is no arm",
+                where=path,
+                expected=f"one of {', '.join(arms)}",
+            )
+    return excused
+
+
+def _arm(
+    name: str, stated: Any, base: Mapping[str, Any], unavoidable: Mapping[str, str], path: Path
+) -> Arm:
     if name == BASE_ARM or not isinstance(name, str) or "/" in name or "-seed" in name:
         raise UserError(f"an arm cannot be called {name!r}", where=path, expected="another name")
     stated = _checked_settings(stated, path, name)
@@ -223,7 +258,7 @@ def _arm(name: str, stated: Any, base: Mapping[str, Any], path: Path) -> Arm:
             expected="exactly one difference from the base per arm",
             next_step="give each difference an arm of its own",
         )
-    return Arm(name, _settings(_merged(base, stated)), flat)
+    return Arm(name, _settings(_merged(base, stated)), flat, unavoidable)
 
 
 def _checked_seeds(seeds: Any, path: Path) -> tuple[int, ...]:

@@ -252,11 +252,13 @@ def test_regret_different_epochs_are_flagged_and_compared_at_the_common_one(spac
         for line in space.run_paths("long-seed42").metrics_jsonl.read_text().splitlines()
     ]
     scores = [line["val"]["competition_map50"] for line in lines if line["kind"] == "epoch"]
-    assert epochs.row("competition_map50").other == pytest.approx(scores[2])
+    # Of the first three epochs the one whose weights training would have kept.
+    assert epochs.row("competition_map50").other == pytest.approx(max(scores[:3]))
+    assert max(scores[:3]) < max(scores)
     assert any("mid-schedule" in note for note in epochs.notes)
     # 3 epochs of 10 s each against 6 of 5 s each: both took 30 s, so the last scores count.
     assert time.title == "at equal training time (30 s)"
-    assert time.row("competition_map50").other == pytest.approx(scores[5])
+    assert time.row("competition_map50").other == pytest.approx(max(scores))
 
 
 def test_regret_leaked_validation_set_is_marked_everywhere(space):
@@ -289,14 +291,25 @@ def test_equal_time_takes_the_last_epoch_within_the_shorter_run(space):
     lines = space.run_paths("slow-seed42").metrics_jsonl.read_text().splitlines()
     first = next(r for r in map(json.loads, lines) if r["kind"] == "epoch")
     assert time.row("map").other == pytest.approx(first["val"]["map"])
-    assert any("other epochs" in note for note in time.notes)
+    assert any("of later epochs" in note for note in time.notes)
+    assert time.row("map").over_images is None
+
+
+def test_predictions_kept_per_epoch_give_an_interval_at_equal_time(space):
+    space.add_run("kept-seed42", seconds_per_epoch=20.0, keep_epochs=True)
+    row = compare(space, "base-seed42", "kept-seed42").bases[1].row("competition_map50")
+    first = space.run_paths("kept-seed42").metrics_jsonl.read_text().splitlines()
+    first = next(r for r in map(json.loads, first) if r["kind"] == "epoch")
+    assert row.other == pytest.approx(first["val"]["competition_map50"])
+    assert row.over_images.high < 0
+    assert row.verdict == "lower"
 
 
 def test_no_epoch_within_the_time_is_said(space):
     space.add_run("glacial-seed42", seconds_per_epoch=31.0)
     time = compare(space, "base-seed42", "glacial-seed42").bases[1]
     assert time.rows == ()
-    assert "had not finished an epoch" in time.notes[0]
+    assert "had no epoch done by then" in time.notes[0]
 
 
 def test_torn_last_line_is_counted(space):

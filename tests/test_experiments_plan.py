@@ -14,8 +14,9 @@ from data_tools.errors import UserError
 from data_tools.files import write_json
 from data_tools.paths import RunPaths
 from experiments.cli import main
+from experiments.commands import train_command
 from experiments.factors import differences, factor_of_key, factors
-from experiments.plan import Place, flattened, plan_runs, train_command
+from experiments.plan import Place, flattened, plan_runs
 from experiments.run_arms import run_experiment
 from experiments.spec import SHIPPED, read_experiment
 from models.config import resolve_config
@@ -119,7 +120,8 @@ def test_every_shipped_file_differs_in_one_factor_per_arm(path, tmp_path):
     base = planned[0].inputs
     for run in planned[1:]:
         expected = {"mosaic": "augment.mosaic", "pseudo": "pseudo"}.get(run.arm.name, "model")
-        assert factors(differences(base, run.inputs)) == [expected]
+        found = factors(differences(base, run.inputs))
+        assert [factor for factor in found if factor not in run.arm.unavoidable] == [expected]
 
 
 def test_detectors_share_everything_but_the_network(tmp_path):
@@ -131,6 +133,23 @@ def test_detectors_share_everything_but_the_network(tmp_path):
         for model, config in configs.items():
             assert config[name] == configs["base"][name], (model, name)
     assert configs["yolox"]["architecture"]["neck"]["type"] == "FPN"
+
+
+def test_an_unavoidable_difference_must_be_declared_with_its_reason(tmp_path):
+    text = "base: {model: tood, init: none}\narms: {full: {init: imagenet}}\n"
+    text += "unavoidable: {%s}\n"
+    for wrong, message in (("full: {init: ''}", "gives no reasons"), ("fool: {a: b}", "no arm")):
+        with pytest.raises(UserError, match=message):
+            read_experiment(write_spec(tmp_path, text % wrong))
+    arms = read_experiment(SHIPPED / "detectors.yaml").arms
+    assert [arm.name for arm in arms if arm.unavoidable] == ["yolox"]
+    # Without the declaration the same arm is refused.
+    without = (SHIPPED / "detectors.yaml").read_text().split("unavoidable:")[0]
+    without += "arms:\n  yolox: {model: yolox, set: {neck: fpn}}\n"
+    with pytest.raises(UserError, match=r"2 factors \(model, init\)"):
+        plan_runs(
+            read_experiment(write_spec(tmp_path, without)), place_in(tmp_path), config_of=CONFIG_OF
+        )
 
 
 def test_what_training_resolves_is_what_was_checked(tmp_path):

@@ -8,8 +8,10 @@ from typing import Any
 
 from data_tools.errors import UserError
 from experiments.arms_on_disk import SEED_SUFFIX, RunGroup
-from experiments.compare import PER_CLASS, Basis, Comparison, MetricRow, compare_groups
+from experiments.compare import compare_groups
+from experiments.comparison import Basis, Comparison, MetricRow
 from experiments.comparison_text import interval_text, mean_text, signed
+from experiments.image_bootstrap import PER_CLASS
 from experiments.run_folder import Run
 from experiments.spec import BASE_ARM
 
