@@ -42,31 +42,57 @@ def match_boxes(
     for group in range(len(box_offsets) - 1):
         first, last = box_offsets[group], box_offsets[group + 1]
         truth_first, truth_last = truth_offsets[group], truth_offsets[group + 1]
-        if first == last:
-            continue
         boxes = boxes_xywh[first:last]
+        _ignore_other_sizes(boxes, area_ranges, outcome[:, :, first:last])
+        if truth_first == truth_last or first == last:
+            continue
         truths = truth_boxes_xywh[truth_first:truth_last]
         iscrowd = truth_iscrowd[truth_first:truth_last]
         areas = truth_areas[truth_first:truth_last]
         counts = truth_counts_as_match[truth_first:truth_last]
         ious = _ious(boxes, truths, iscrowd)
+        near = _rows_that_reach(ious, iou_thresholds.min())
         for area_index in range(area_count):
             low, high = area_ranges[area_index]
             order, ignored = _ignored_last(areas, iscrowd, low, high)
             for index in range(threshold_count):
                 _match_group(
-                    boxes,
+                    near,
                     ious,
                     order,
                     ignored,
                     iscrowd,
                     counts,
                     iou_thresholds[index],
-                    low,
-                    high,
                     outcome[area_index, index, first:last],
                 )
     return outcome
+
+
+@njit(cache=True)
+def _ignore_other_sizes(
+    boxes_xywh: np.ndarray, area_ranges: np.ndarray, outcome: np.ndarray
+) -> None:
+    """Judge boxes as if there were no truth: misses in their own size, ignored in others."""
+    for row in range(len(boxes_xywh)):
+        area = boxes_xywh[row, 2] * boxes_xywh[row, 3]
+        for area_index in range(len(area_ranges)):
+            if area < area_ranges[area_index, 0] or area > area_ranges[area_index, 1]:
+                outcome[area_index, :, row] = IGNORED
+
+
+@njit(cache=True)
+def _rows_that_reach(ious: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Return the boxes that overlap any truth enough to be matched at all, in their order."""
+    rows = np.empty(len(ious), dtype=np.int64)
+    count = 0
+    for row in range(len(ious)):
+        for column in range(ious.shape[1]):
+            if ious[row, column] >= iou_threshold:
+                rows[count] = row
+                count += 1
+                break
+    return rows[:count]
 
 
 @njit(cache=True)
@@ -106,19 +132,17 @@ def _ignored_last(
 
 @njit(cache=True)
 def _match_group(
-    boxes_xywh: np.ndarray,
+    rows: np.ndarray,
     ious: np.ndarray,
     order: np.ndarray,
     ignored: np.ndarray,
     iscrowd: np.ndarray,
     counts_as_match: np.ndarray,
     iou_threshold: float,
-    area_low: float,
-    area_high: float,
     outcome: np.ndarray,
 ) -> None:
     taken = np.zeros(len(order), dtype=np.bool_)
-    for row in range(len(boxes_xywh)):
+    for row in rows:
         best_iou = min(iou_threshold, 1 - 1e-10)
         best = -1
         for truth in order:
@@ -130,17 +154,13 @@ def _match_group(
             if ious[row, truth] >= best_iou:
                 best_iou = ious[row, truth]
                 best = truth
-        area = boxes_xywh[row, 2] * boxes_xywh[row, 3]
-        if best >= 0:
-            taken[best] = True
-            if ignored[best]:
-                outcome[row] = IGNORED
-                continue
-            if counts_as_match[best]:
-                outcome[row] = HIT
-                continue
-        if area < area_low or area > area_high:
+        if best < 0:
+            continue
+        taken[best] = True
+        if ignored[best]:
             outcome[row] = IGNORED
+        elif counts_as_match[best]:
+            outcome[row] = HIT
 
 
 @njit(cache=True)
