@@ -55,7 +55,9 @@ def _curve(hits: np.ndarray, scores: np.ndarray, truth: int) -> dict[str, list[f
 
 def _grid(hits: np.ndarray, scores: np.ndarray) -> dict[str, list[int]]:
     """Hits and boxes with at least each threshold's score; `scores` fall."""
-    seen = np.searchsorted(-scores.astype(np.float64), -(THRESHOLDS - 1e-9), side="right")
+    # Six digits, so that a float32 score of .9 reaches the threshold .9.
+    rounded = np.round(scores.astype(np.float64), 6)
+    seen = np.searchsorted(-rounded, -THRESHOLDS, side="right")
     found = np.concatenate([[0], np.cumsum(hits)])[seen]
     return {"found": found.tolist(), "seen": seen.tolist()}
 

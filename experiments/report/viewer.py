@@ -107,7 +107,7 @@ def _truth_boxes(truth: CocoDataset, image_id: int, found_at: np.ndarray) -> lis
         [
             *_pixels(truth.boxes_xyxy[row]),
             class_of[int(truth.labels[row])],
-            round(float(found_at[row]), 3),
+            round(float(found_at[row]), 6),
         ]
         for row in truth.annotation_rows_of_image_id[image_id]
     ]
@@ -128,7 +128,7 @@ def _layer(
         box = [
             *_pixels(predictions.boxes_xyxy[row]),
             class_of.get(int(predictions.labels[row]), -1),
-            round(float(predictions.scores[row]), 3),
+            round(float(predictions.scores[row]), 6),
             int(hit[row]),
         ]
         if source.name == FUSION and fused_sources is not None:
