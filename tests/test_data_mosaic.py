@@ -20,6 +20,7 @@ from models.data.mosaic import (
     warped_mosaic,
 )
 from models.data.render import Layer, new_canvas, paint, place_boxes
+from models.data.resample import resize
 from tests.mmdet_oracle import load_mmdet_transforms
 
 SIZES = [(100, 100), (100, 60), (60, 100), (80, 80)]
@@ -273,6 +274,24 @@ def test_mixup_layer_is_mmdets(mmdet_transforms, monkeypatch, factor, flipped, s
     difference = np.abs(ours.astype(int) - theirs["img"])
     assert np.median(difference) <= 1
     assert (difference > 8).mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    "new_wh", [(16, 16), (16, 15), (21, 20), (5, 3), (64, 64), (90, 70), (1, 64)]
+)
+def test_resizing_keeps_the_mean_colour(new_wh):
+    """A fine pattern that bilinear interpolation alone would miss or double."""
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:, ::4] = 255
+    resized = resize(pixels, new_wh)
+    assert resized.shape[1::-1] == new_wh
+    assert abs(resized.mean() - 255 / 4) < 12
+
+
+def test_resizing_an_odd_size_keeps_positions():
+    pixels = np.zeros((99, 103, 3), np.uint8)
+    pixels[:, 51:] = 255  # the right half, (103 - 51) / 103 of the width
+    assert abs(resize(pixels, (30, 30)).mean() / 255 - 52 / 103) < 0.01
 
 
 def test_translation_of_a_layer_is_exact():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_tools.errors import UserError
+from models.data.randomness import Purpose, generator
 from models.data.sampler import LANES, EpochSampler, epoch_order
 
 SIZES = st.tuples(st.integers(1, 60), st.integers(1, 12), st.integers(1, 5), st.integers(0, 9))
@@ -98,3 +99,11 @@ def test_pool_of_a_small_dataset_is_the_dataset():
     assert sorted(keys[0].pool) == sorted(set(keys[0].pool))
     assert set(keys[0].pool) <= set(range(5))
     assert EpochSampler(5, 4, 42, pool_size=0)._pool(np.zeros((2, 4), int), 0) == ()
+
+
+def test_streams_of_different_keys_differ():
+    """NumPy alone takes (1, 2) and (1, 2, 0) for the same seed."""
+    keys = [(purpose, 1, *rest) for purpose in Purpose for rest in ((), (2,), (2, 0), (2, 0, 0))]
+    first_numbers = {generator(*key).random() for key in keys}
+    assert len(first_numbers) == len(keys)
+    assert generator(*keys[2]).random() == generator(*keys[2]).random()

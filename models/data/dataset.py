@@ -15,6 +15,7 @@ from data_tools.coco import CocoDataset
 from models.data.colour import distort, draw_distortion, draw_hsv_shifts, shift_hsv
 from models.data.decode import PictureLoader, choose_reduction
 from models.data.geometry import fit_scale, mirror, transform_boxes
+from models.data.randomness import Purpose, generator
 from models.data.render import Layer, new_canvas, paint, place_boxes
 from models.data.sample import Sample, SampleKey
 from models.data.scene import Scene, ScenePlanner
@@ -57,7 +58,7 @@ class TrainDataset(Dataset[Sample]):
 
     def __getitem__(self, key: SampleKey | tuple[int, ...]) -> Sample:
         key = SampleKey(*key)
-        rng = np.random.default_rng((self.seed, key.epoch, key.index, key.repetition))
+        rng = generator(Purpose.SAMPLE, self.seed, key.epoch, key.index, key.repetition)
         scene = self.planner.plan(key, rng)
         pixels = self._recoloured(self._drawn(scene, key.epoch), rng)
         boxes, labels, weights = self._boxes(scene)

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from data_tools.coco import CocoDataset
 from models.data.decode import PictureLoader
 from models.data.geometry import fitted_size
+from models.data.resample import resize
 from models.data.table import annotation_table
 from models.data.views import View, boxes_from_view, parse_view, view_pixels, view_size
 
@@ -84,8 +85,7 @@ class EvalDataset(Dataset[EvalSample]):
         resized_wh = fitted_size(size_wh, self.target_wh, keep_ratio=self.resize_mode != "stretch")
         factor = resized_wh[0] / size_wh[0], resized_wh[1] / size_wh[1]
         picture = self.loader.load(index, max(factor))
-        pixels = cv2.resize(picture.pixels, resized_wh, interpolation=cv2.INTER_LINEAR)
-        pixels = view_pixels(pixels, self.view)
+        pixels = view_pixels(resize(picture.pixels, resized_wh), self.view)
         if self.resize_mode == "letterbox":
             pixels = pad_to(pixels, view_size(self.target_wh, self.view), self.pad_value)
         return EvalSample(

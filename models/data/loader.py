@@ -59,10 +59,30 @@ class BatchLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[list[Any]]:
-        for batch in self.loader:
-            if isinstance(batch, UserError):
-                raise batch
-            yield batch
+        batches = iter(self.loader)
+        complete = False
+        try:
+            for batch in batches:
+                if isinstance(batch, UserError):
+                    raise batch
+                yield batch
+            complete = True
+        finally:
+            if not complete:
+                self.close(batches)
+
+    def close(self, batches: Iterator[Any] | None = None) -> None:
+        """End the worker processes now; the next iteration starts new ones.
+
+        Left to the garbage collector after an exception, each worker is waited for five seconds:
+        the queue that would tell it to end is collected first.
+        """
+        batches = batches or self.loader._iterator
+        self.loader._iterator = None
+        # DataLoader has no public way to do this.
+        shut_down = getattr(batches, "_shutdown_workers", None)
+        if shut_down:
+            shut_down()
 
 
 def train_loader(

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.data.decode import Picture
 from models.data.geometry import clip_and_keep, scaling, transform_boxes, translation
+from models.data.resample import average_down, resize, whole_factor
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def paint(canvas: np.ndarray, picture: Picture, layer: Layer) -> np.ndarray:
         _warp(canvas, picture, layer, region)
         return canvas
     left, top, *new_wh = layer.resized_xywh
-    pixels = _resized(picture.pixels, (new_wh[0], new_wh[1]))
+    pixels = resize(picture.pixels, (new_wh[0], new_wh[1]))
     if layer.resized_xywh == (0, 0, width, height):
         return pixels
     canvas[ymin:ymax, xmin:xmax] = pixels[ymin - top : ymax - top, xmin - left : xmax - left]
@@ -139,12 +140,6 @@ def _areas(boxes_xyxy: np.ndarray) -> np.ndarray:
     return (boxes_xyxy[:, 2] - boxes_xyxy[:, 0]) * (boxes_xyxy[:, 3] - boxes_xyxy[:, 1])
 
 
-def _resized(pixels: np.ndarray, new_wh: tuple[int, int]) -> np.ndarray:
-    if pixels.shape[1::-1] == new_wh:
-        return pixels
-    return cv2.resize(pixels, new_wh, interpolation=cv2.INTER_LINEAR)
-
-
 def _warp(
     canvas: np.ndarray, picture: Picture, layer: Layer, region: tuple[int, int, int, int]
 ) -> None:
@@ -165,20 +160,10 @@ def _warp(
 
 
 def _averaged(pixels: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shrink by a whole factor what will be shown at half size or less.
-
-    Bilinear interpolation alone would skip pixels. The last rows and columns beyond a multiple of
-    the factor, less than one pixel of the canvas, are dropped: whole factors are much faster.
-    """
-    height, width = pixels.shape[:2]
-    shown = np.sqrt(abs(np.linalg.det(matrix)))
-    factor = int(1 / max(shown, 1e-6) + 1e-6)
-    if factor < 2 or min(height, width) < factor:
-        return pixels, matrix
-    rows, columns = height // factor, width // factor
-    whole = pixels[: rows * factor, : columns * factor]
-    small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-    return small, matrix @ scaling(factor, factor)
+    """Average pixels that will be shown at half size or less, and adapt the matrix."""
+    factor = whole_factor(float(np.sqrt(abs(np.linalg.det(matrix)))))
+    small = average_down(pixels, factor)
+    return (pixels, matrix) if small is pixels else (small, matrix @ scaling(factor, factor))
 
 
 def _cropped(

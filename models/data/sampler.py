@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from data_tools.errors import UserError
+from models.data.randomness import Purpose, generator
 from models.data.sample import SampleKey
 
 POOL_SIZE = 40
@@ -107,7 +108,7 @@ def epoch_order(
         and repetition occurs twice.
     """
     showings = size * repeat
-    order = np.random.default_rng((seed, epoch)).permutation(showings)
+    order = generator(Purpose.ORDER, seed, epoch).permutation(showings)
     batches = -(-showings // batch_size)
     rounds, places = np.divmod(np.arange(batches * batch_size), showings)
     chosen = order[places]

@@ -18,6 +18,7 @@ from models.data.mosaic import (
     small_mosaic,
     warped_mosaic,
 )
+from models.data.randomness import Purpose, generator
 from models.data.render import Layer
 from models.data.sample import SampleKey
 from models.data.table import AnnotationTable
@@ -91,7 +92,7 @@ class ScenePlanner:
         low, high = self.augment["multi_scale"]
         if low == high == 1:
             return self.image_size_wh
-        rng = np.random.default_rng((self.seed, key.epoch, key.batch))
+        rng = generator(Purpose.MULTI_SCALE, self.seed, key.epoch, key.batch)
         width, height = self.image_size_wh
         step = MULTI_SCALE_DIVISOR
         first = max(1, int(np.ceil(low * height / step - 1e-9)))
