@@ -117,8 +117,10 @@ def first_images(
 
 def submission_rows(truth: CocoDataset) -> tuple[np.ndarray, ...]:
     """Return the boxes of the real submissions, test image i laid on train image i."""
-    images = [{"id": int(image_id), "file_name": f"test/{place:04d}.jpg", "width": 1024,
-               "height": 1024} for place, image_id in enumerate(truth.image_ids[:4871])]  # fmt: skip
+    images = [
+        {"id": int(image_id), "file_name": f"test/{place:04d}.jpg", "width": 1024, "height": 1024}
+        for place, image_id in enumerate(truth.image_ids[:4871])
+    ]
     test = coco_from_dict({"images": images})
     tables = [read_submission_csv(path, test)
               for path in sorted((REAL_DATA / "submissions").glob("*.csv.gz"))]  # fmt: skip
