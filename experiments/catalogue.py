@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.run_folder import Run, read_runs
-from experiments.spec import SHIPPED, Experiment, read_experiment
+from experiments.spec import Experiment, read_experiment
+from experiments.spec_file import SHIPPED
 
 
 @dataclass(frozen=True)

@@ -7,27 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_tools.errors import UserError
-
-TOP_KEYS = ("question", "extends", "base", "held", "seeds", "equal", "minutes", "arms")
-TOP_KEYS += ("unavoidable",)
-SETTING_KEYS = ("model", "scale", "fold", "epochs", "batch", "mosaic", "pseudo", "init", "set")
-# `set` is a mapping of configuration keys, so it has no single type below.
-SETTING_TYPES: dict[str, type | tuple[type, ...]] = {
-    "model": str,
-    "scale": str,
-    "fold": int,
-    "epochs": int,
-    "batch": int,
-    "mosaic": (int, float),
-    "pseudo": (int, str),
-    "init": str,
-    "set": dict,
-}
-BASE_ARM = "base"
-NETWORK_KEYS = ("model", "set neck", "set architecture.")
+from experiments.spec_file import (
+    BASE_ARM,
+    NETWORK_KEYS,
+    checked_budget,
+    checked_seeds,
+    checked_settings,
+    checked_unavoidable,
+    load_with_parents,
+    merged,
+)
 
 
 @dataclass(frozen=True)
@@ -119,10 +109,10 @@ def read_experiment(
             difference or more than one.
     """
     path = Path(path)
-    content = _load_with_parents(path, ())
+    content = load_with_parents(path, ())
     if minutes is not None:
         content = {**content, "equal": "minutes", "minutes": minutes}
-    base_settings = _checked_settings(content.get("base"), path, BASE_ARM)
+    base_settings = checked_settings(content.get("base"), path, BASE_ARM)
     if "model" not in base_settings:
         raise UserError("the base names no model", where=path, expected="base: {model: tood}")
     stated_of_arm = content.get("arms")
@@ -136,7 +126,7 @@ def read_experiment(
     if scale is not None:
         base_settings = {**base_settings, "scale": scale}
     arms = [Arm(BASE_ARM, _settings(base_settings), {})]
-    excused = _checked_unavoidable(content.get("unavoidable") or {}, stated_of_arm, path)
+    excused = checked_unavoidable(content.get("unavoidable") or {}, stated_of_arm, path)
     arms += [
         _arm(name, stated, base_settings, excused.get(name, {}), path)
         for name, stated in stated_of_arm.items()
@@ -148,72 +138,10 @@ def read_experiment(
         question=str(content.get("question", "")).strip(),
         arms=tuple(arms),
         held=tuple(content.get("held") or ()),
-        seeds=_checked_seeds(content.get("seeds", [42]), path),
+        seeds=checked_seeds(content.get("seeds", [42]), path),
         source=path,
-        **_checked_budget(content, path),
+        **checked_budget(content, path),
     )
-
-
-def _load_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    content = _load_yaml(path)
-    unknown = [key for key in content if key not in TOP_KEYS]
-    if unknown:
-        raise UserError(
-            f"unknown key {unknown[0]!r}", where=path, expected=f"one of {', '.join(TOP_KEYS)}"
-        )
-    if "extends" not in content:
-        return content
-    parent_path = path.parent / str(content["extends"])
-    if parent_path in (path, *seen):
-        raise UserError("the file extends itself", where=path)
-    parent = _load_with_parents(parent_path, (*seen, path))
-    return {**parent, **content, "base": _merged(parent.get("base"), content.get("base"))}
-
-
-def _load_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        shipped = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
-        raise UserError(
-            "the experiment file does not exist",
-            where=path,
-            expected=f"a YAML file; the kit brings {', '.join(shipped)} in experiments/",
-        )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"the file is not valid YAML ({reason})", where=path) from None
-    if not isinstance(content, dict):
-        raise UserError("the file is not a mapping", where=path, expected="base: ..., arms: ...")
-    return content
-
-
-SHIPPED = Path(__file__).resolve().parent
-
-
-def _merged(first: Any, second: Any) -> dict[str, Any]:
-    first, second = dict(first or {}), dict(second or {})
-    overrides = {**(first.get("set") or {}), **(second.get("set") or {})}
-    return {**first, **second, **({"set": overrides} if overrides else {})}
-
-
-def _checked_settings(value: Any, path: Path, arm: str) -> dict[str, Any]:
-    where = f"{path}, {'base' if arm == BASE_ARM else f'arm {arm!r}'}"
-    if not isinstance(value, dict):
-        raise UserError("this is not a mapping", where=where, expected="{model: tood, ...}")
-    for key, setting in value.items():
-        if key not in SETTING_KEYS:
-            expected = f"one of {', '.join(SETTING_KEYS)}; keys of the configuration go under `set`"
-            raise UserError(f"unknown key {key!r}", where=where, expected=expected)
-        kinds = SETTING_TYPES[key]
-        if not isinstance(setting, kinds) or isinstance(setting, bool):
-            names = kinds if isinstance(kinds, tuple) else (kinds,)
-            raise UserError(
-                f"`{key}` is {setting!r}",
-                where=where,
-                expected=" or ".join(kind.__name__ for kind in names),
-            )
-    return value
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:
@@ -221,32 +149,12 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     return Settings(**plain, overrides=dict(values.get("set") or {}))
 
 
-def _checked_unavoidable(
-    excused: Any, arms: Mapping[str, Any], path: Path
-) -> dict[str, dict[str, str]]:
-    shape = isinstance(excused, dict) and all(isinstance(v, dict) for v in excused.values())
-    if not shape or not all(r for reasons in excused.values() for r in reasons.values()):
-        raise UserError(
-            "`unavoidable` gives no reasons",
-            where=path,
-            expected="unavoidable: {ARM: {FACTOR: why it cannot be held equal}}",
-        )
-    for name in excused:
-        if name not in arms:
-            raise UserError(
-                f"`unavoidable` names {name!r}, which is no arm",
-                where=path,
-                expected=f"one of {', '.join(arms)}",
-            )
-    return excused
-
-
 def _arm(
     name: str, stated: Any, base: Mapping[str, Any], unavoidable: Mapping[str, str], path: Path
 ) -> Arm:
     if name == BASE_ARM or not isinstance(name, str) or "/" in name or "-seed" in name:
         raise UserError(f"an arm cannot be called {name!r}", where=path, expected="another name")
-    stated = _checked_settings(stated, path, name)
+    stated = checked_settings(stated, path, name)
     flat = {key: value for key, value in stated.items() if key != "set"}
     flat.update({f"set {key}": value for key, value in (stated.get("set") or {}).items()})
     # A detector with another neck is still one change: that of the network.
@@ -258,27 +166,4 @@ def _arm(
             expected="exactly one difference from the base per arm",
             next_step="give each difference an arm of its own",
         )
-    return Arm(name, _settings(_merged(base, stated)), flat, unavoidable)
-
-
-def _checked_seeds(seeds: Any, path: Path) -> tuple[int, ...]:
-    whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
-    if not whole or not seeds or len(set(seeds)) != len(seeds):
-        raise UserError(
-            f"`seeds` is {seeds!r}", where=path, expected="a list of different whole numbers"
-        )
-    return tuple(seeds)
-
-
-def _checked_budget(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    equal, minutes = content.get("equal", "epochs"), content.get("minutes")
-    if equal not in ("epochs", "minutes"):
-        raise UserError(f"`equal` is {equal!r}", where=path, expected="epochs or minutes")
-    is_number = isinstance(minutes, (int, float)) and not isinstance(minutes, bool)
-    if equal == "minutes" and not (is_number and minutes > 0):
-        raise UserError(
-            f"the arms share their training time, but `minutes` is {minutes!r}",
-            where=path,
-            expected="minutes: 30 (training time of each run)",
-        )
-    return {"equal": equal, "minutes": float(minutes) if equal == "minutes" else None}
+    return Arm(name, _settings(merged(base, stated)), flat, unavoidable)

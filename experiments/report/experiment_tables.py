@@ -13,7 +13,7 @@ from experiments.comparison import Basis, Comparison, MetricRow
 from experiments.comparison_text import interval_text, mean_text, signed
 from experiments.image_bootstrap import PER_CLASS
 from experiments.run_folder import Run
-from experiments.spec import BASE_ARM
+from experiments.spec_file import BASE_ARM
 
 
 @dataclass(frozen=True)

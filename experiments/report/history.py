@@ -89,10 +89,7 @@ def bootstrap_competition_difference(
     first: ImageScorer, second: ImageScorer, weights: np.ndarray
 ) -> np.ndarray:
     """Return (R,) differences of the competition's mAP50, second minus first, sample by sample."""
-    values = [
-        bootstrap_values([ImageScorer(s.competition, s.hits, s.order, None)], weights)[:, 0]
-        for s in (first, second)
-    ]
+    values = [bootstrap_values([s.competition_only()], weights)[:, 0] for s in (first, second)]
     return values[1] - values[0]
 
 

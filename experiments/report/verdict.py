@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from data_tools.coco import CocoDataset
-from experiments.image_bootstrap import ImageScorer, bootstrap_values
+from experiments.image_bootstrap import bootstrap_values
 from experiments.intervals import Interval, percentile_interval
 from experiments.report.gather import FUSION, Material, Source
 from experiments.report.history import Change, bootstrap_competition_difference
@@ -36,7 +36,7 @@ def headline(material: Material, change: Change | None, samples: int) -> Headlin
     if best is None or truth is None:
         return Headline(_nothing_yet(material), (), None, None, ())
     weights = image_samples(len(truth.images), samples, seed=0)
-    scorer = ImageScorer(best.scorer.competition, best.scorer.hits, best.scorer.order, None)
+    scorer = best.scorer.competition_only()
     interval = percentile_interval(bootstrap_values([scorer], weights)[:, 0])
     line = f"{best.name}: competition mAP50 {best.score:.4f}"
     if interval:
