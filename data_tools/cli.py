@@ -40,7 +40,6 @@ def sample(
 
     \b
     Examples:
-      python -m data_tools sample
       python -m data_tools sample --out work/tiny --train-images 10 --test-images 5 --size 128
     """
     from data_tools.sample.dataset import SampleParameters, write_sample

@@ -100,6 +100,12 @@ def show_ranking(ranked: Sequence[Any], gaps: dict[int, dict[str, Any]], rows: i
         table.add_row(*where, f"{entry.total:.4f}", *parts)
     console = Console(soft_wrap=True)
     console.print(table)
+    totals = sorted(entry.total for entry in ranked)
+    console.print(
+        f"distance of all {len(totals)} folds: {totals[0]:.4f} to {totals[-1]:.4f}, "
+        f"median {totals[len(totals) // 2]:.4f}",
+        highlight=False,
+    )
     for fold, gap in gaps.items():
         console.print(
             f"ledger: {gap['submissions']} submissions of fold {fold} scored "

@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from data_tools.coco import CocoDataset
 from data_tools.convert.assemble import BoxEntry, ImageEntry, assemble, image_files, image_size
 from data_tools.errors import UserError
-from data_tools.files import write_text
 from data_tools.staging import staged_files
 
 CLASSES_FILE = "classes.txt"
@@ -82,14 +81,16 @@ def write_yolo(out: Path, dataset: CocoDataset) -> int:
     names = [PurePosixPath(name).with_suffix(".txt") for name in dataset.file_names]
     _refuse_shared_names(dataset, names)
     with staged_files(out) as stage:
-        write_text(stage / CLASSES_FILE, "".join(f"{name}\n" for name in dataset.category_names))
+        classes = "".join(f"{name}\n" for name in dataset.category_names)
+        (stage / CLASSES_FILE).write_text(classes, encoding="utf-8")
         for image, name in zip(dataset.images, names, strict=True):
             rows = dataset.annotation_rows_of_image_id[image["id"]]
             lines = [
                 _line(index[int(dataset.labels[row])], dataset.boxes_xywh[row].tolist(), image)
                 for row in rows
             ]
-            write_text(stage / name, "".join(lines))
+            (stage / name).parent.mkdir(parents=True, exist_ok=True)
+            (stage / name).write_text("".join(lines), encoding="utf-8")
     return len(dataset.annotations)
 
 
