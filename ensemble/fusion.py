@@ -99,7 +99,12 @@ def fuse_table(
 
 
 def source_weights(table: MemberTable, settings: FusionSettings) -> np.ndarray:
-    """Return the (S,) weight of each sub-member; a member's views share the member's weight."""
+    """Return the (S,) weight of each sub-member.
+
+    Where scores are averaged, a member's views share the member's weight. Where the best box
+    decides (`max` and the other methods) the heaviest view has all of it: with a share only, its
+    boxes would rank below those of members with one view.
+    """
     members = table.number_of_members
     member_weights = settings.weights or (1.0,) * members
     if len(member_weights) != members:
@@ -114,12 +119,13 @@ def source_weights(table: MemberTable, settings: FusionSettings) -> np.ndarray:
             expected=f"one of {', '.join(dict.fromkeys(table.view_of_source))}",
         )
     view_weights = [settings.view_weights.get(view, 1.0) for view in table.view_of_source]
+    averaged = settings.method == "wbf" and settings.confidence != "max"
     weights = np.empty(len(view_weights))
     for member in range(members):
         own = table.member_of_source == member
         share = np.array(view_weights)[own]
         # A single view keeps the member's weight to the last bit.
-        weights[own] = member_weights[member] * (share / share.sum())
+        weights[own] = member_weights[member] * (share / (share.sum() if averaged else share.max()))
     return weights
 
 

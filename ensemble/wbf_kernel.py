@@ -141,6 +141,46 @@ def _rescale_scores(
             scores[slot] = score * min(len(weights), size) / weights_total
 
 
+@compiled_part
+def _cluster_image(
+    image: int,
+    candidates: Candidates,
+    weights: np.ndarray,
+    iou_of_class: np.ndarray,
+    running: _Running,
+    present: np.ndarray,
+    clusters: Clusters,
+) -> int:
+    """Put one image's candidates into clusters and return their number.
+
+    `present[cluster, source]` is kept up to date unless it has no rows.
+    """
+    base = candidates.slots[image]
+    boxes = clusters.boxes_xyxy[base:]
+    # Typed zeros: from a plain 0 numba would compile every part twice.
+    count, group_start, group_class = np.int64(0), np.int64(0), np.int64(-1)
+    for i in range(base, base + candidates.counts[image]):
+        if candidates.classes[i] != group_class:
+            group_start, group_class = count, candidates.classes[i]
+        box, score, source = candidates.boxes_xyxy[i], candidates.scores[i], candidates.sources[i]
+        threshold = iou_of_class[group_class]
+        found = _best_cluster(box, boxes, running.areas, group_start, count, threshold)
+        if found < 0:
+            found = count
+            count += 1
+            _start_cluster(found, box, score, weights[source], running, boxes)
+            clusters.scores[base + found] = score
+            clusters.classes[base + found] = group_class
+            for member in range(len(weights) if len(present) else 0):
+                present[found, member] = False
+        else:
+            _join_cluster(found, box, score, weights[source], running, boxes)
+        if len(present):
+            present[found, source] = True
+        clusters.of_candidate[i] = found
+    return count
+
+
 @compiled
 def fuse_wbf(
     first: int,
@@ -176,37 +216,11 @@ def fuse_wbf(
         np.empty(longest, np.int64),
     )
     by_member = confidence in (BOX_AND_MODEL_AVG, ABSENT_MODEL_AWARE_AVG)
-    present = np.zeros((longest if by_member else 1, len(weights)), np.bool_)
+    present = np.empty((longest if by_member else 0, len(weights)), np.bool_)
     for image in range(first, last):
-        base = candidates.slots[image]
-        boxes = clusters.boxes_xyxy[base:]
-        # Typed zeros: from a plain 0 numba would compile every part twice.
-        count, group_start, group_class = np.int64(0), np.int64(0), np.int64(-1)
-        for i in range(base, base + candidates.counts[image]):
-            if candidates.classes[i] != group_class:
-                group_start, group_class = count, candidates.classes[i]
-            box, score, source = (
-                candidates.boxes_xyxy[i],
-                candidates.scores[i],
-                candidates.sources[i],
-            )
-            threshold = iou_of_class[group_class]
-            found = _best_cluster(box, boxes, running.areas, group_start, count, threshold)
-            if found < 0:
-                found = count
-                count += 1
-                _start_cluster(found, box, score, weights[source], running, boxes)
-                clusters.scores[base + found] = score
-                clusters.classes[base + found] = group_class
-                for member in range(len(weights) if by_member else 0):
-                    present[found, member] = False
-            else:
-                _join_cluster(found, box, score, weights[source], running, boxes)
-            if by_member:
-                present[found, source] = True
-            clusters.of_candidate[i] = found
+        count = _cluster_image(image, candidates, weights, iou_of_class, running, present, clusters)
         clusters.counts[image] = count
         _rescale_scores(
-            base, count, present, running, weights, weights_total, confidence, allows_overflow,
-            clusters.scores,
+            candidates.slots[image], count, present, running, weights, weights_total, confidence,
+            allows_overflow, clusters.scores,
         )  # fmt: skip

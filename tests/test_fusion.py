@@ -219,6 +219,19 @@ def test_views_of_a_member_share_its_weight():
     np.testing.assert_allclose(source_weights(table, weighted), [3 * 2 / 3, 3 * 1 / 3, 1])
 
 
+@pytest.mark.parametrize(
+    "chosen", [FusionSettings(confidence="max"), FusionSettings("nmw"), FusionSettings("nms")]
+)
+def test_views_do_not_lower_scores_where_the_best_box_decides(chosen):
+    dataset = make_dataset()
+    members = [
+        make_member(dataset, [(10, 1, 0.9, *LEFT, 1)], views=("plain", "hflip")),
+        make_member(dataset, [(10, 7, 0.8, *LEFT)]),
+    ]
+    fused = fuse_table(build_table(members, dataset), chosen)
+    np.testing.assert_allclose(fused.scores, [0.9, 0.8], atol=1e-7)
+
+
 def test_selecting_is_the_same_as_building_without_the_rest():
     dataset, members = random_table(4)
     images, kept = np.array([1, 2, 5]), np.array([0, 2])

@@ -53,7 +53,20 @@ def test_the_benchmark_agrees_with_the_reference_and_is_far_ahead(repository):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = re.findall(r"^\| 3 \|.* (\d+)x \| [\d.]+x \|$", done.stdout, re.MULTILINE)
+    rows = re.findall(r"^\| 3 \|.* (\d+)x \| \d+x \| [\d.]+x \|$", done.stdout, re.MULTILINE)
     # Measured at about 100x; the bound leaves room for a busy machine.
     assert len(rows) == 1 and int(rows[0]) >= 10
     assert "CSV to CSV" in done.stdout and "ns per box" in done.stdout
+
+
+@pytest.mark.slow
+def test_drawn_images_fuse_as_in_the_reference(repository):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fusion_parity", "--quick"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("| 100 |") == 4
