@@ -95,7 +95,7 @@ class KitTrainer(DetectionTrainer):
             raise UserError(
                 f"{wanted - read} of {wanted} training images cannot be read or have labels that "
                 "ultralytics refuses",
-                where=library_folder(self.paths) / "train.log",
+                where=self.job["image_root"],
                 next_step="python -m data_tools verify finds and names them",
             )
         parameters = sum(parameter.numel() for parameter in self.model.parameters())

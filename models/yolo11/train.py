@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from models.training.metrics_log import (
 from models.training.progress import Display, make_display
 from models.yolo11.arguments import check_supported, data_yaml
 from models.yolo11.dataset_files import WrittenSplit, write_split
-from models.yolo11.worker import library_folder, run_job
+from models.yolo11.worker import ProcessFailedError, library_folder, run_job
 
 if TYPE_CHECKING:
     from models.train import PreparedRun
@@ -51,7 +52,14 @@ def train_yolo11(run: PreparedRun, console: Console) -> Mapping[str, Any]:
         stack.callback(display.close)
         _write_dataset(run, display)
         recorder = Recorder(run, display, stack)
-        run_job(_job(run), folder, recorder.receive, interrupt)
+        try:
+            run_job(_job(run), folder, recorder.receive, interrupt)
+        except ProcessFailedError:
+            raise
+        except UserError:
+            if not recorder.has_begun:
+                shutil.rmtree(folder)  # a mistake leaves nothing behind
+            raise
     return recorder.finish()
 
 
@@ -119,6 +127,11 @@ class Recorder:
         self._seconds = 0.0
         self._since = time.monotonic()
         self._step_seconds = 0.0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether training has begun, now or before a resumption."""
+        return self._log is not None or self._run.resume
 
     def receive(self, event: dict[str, Any]) -> None:
         """Take one event of `process.py`."""

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from data_tools.errors import UserError
 
-
 _UNREADABLE = (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, ValueError, KeyError)
 
 

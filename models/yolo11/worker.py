@@ -24,6 +24,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
+class ProcessFailedError(UserError):
+    """The process ended badly without saying why; its log says more."""
+
+
 def library_folder(paths: RunPaths) -> Path:
     """Return the folder inside a run for everything that ultralytics reads or writes."""
     return paths.root / "ultralytics"
@@ -44,7 +48,8 @@ def run_job(
         interrupt: asked between events; a noted signal ends the process.
 
     Raises:
-        UserError: the process reported one, or ended badly; the message names its log.
+        UserError: the process reported one.
+        ProcessFailedError: it ended badly; the message names its log.
         Interruption: the signal that was noted.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +72,7 @@ def run_job(
     finally:
         _end(process)
     if process.returncode != 0:
-        raise UserError(
+        raise ProcessFailedError(
             f"the ultralytics process ended with status {process.returncode}: "
             f"{_last_line(log_path)}",
             where=log_path,
