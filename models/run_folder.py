@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
 import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,30 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+@contextmanager
+def sole_trainer(paths: RunPaths) -> Iterator[None]:
+    """Hold the run folder for the time of the block; the system frees it however we end.
+
+    Raises:
+        UserError: another process is training this run.
+    """
+    paths.root.mkdir(parents=True, exist_ok=True)
+    with open(_lock_file(paths), "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                "another process is training this run",
+                where=paths.root,
+                next_step="wait for it, or give this one another --name",
+            ) from None
+        yield
+
+
+def _lock_file(paths: RunPaths) -> Path:
+    return paths.root / ".lock"
+
+
 def discard_unless_begun(paths: RunPaths) -> None:
     """Remove a run folder in which nothing was trained: a mistake leaves nothing behind."""
     has_metrics = paths.metrics_jsonl.is_file() and paths.metrics_jsonl.stat().st_size
@@ -122,6 +148,7 @@ def discard_unless_begun(paths: RunPaths) -> None:
     clear_results(paths)
     paths.config_json.unlink(missing_ok=True)
     paths.run_json.unlink(missing_ok=True)
+    _lock_file(paths).unlink(missing_ok=True)
     for folder in (paths.root, paths.root.parent):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from models.run_folder import (
     file_record,
     now_text,
     read_run,
+    sole_trainer,
     update_run,
     versions,
 )
@@ -134,17 +136,24 @@ def _train_with(
         from models.yolo11.train import train_yolo11 as train_library
     else:
         from models.training.session import train_detector as train_library
-    if is_main:
-        _open_run_folder(run)
-    try:
+    if not is_main:
         return train_library(run, console)
-    except BaseException as error:
-        if is_main:
-            is_stop = type(error).__name__ == "Interruption" or isinstance(error, KeyboardInterrupt)
-            update_run(run.paths, state="interrupted" if is_stop else "failed")
-            if isinstance(error, UserError):
-                discard_unless_begun(run.paths)
-        raise
+    with sole_trainer(run.paths):
+        _open_run_folder(run)
+        try:
+            return train_library(run, console)
+        except BaseException as error:
+            _close_run_folder(run, error)
+            raise
+
+
+def _close_run_folder(run: PreparedRun, error: BaseException) -> None:
+    is_stop = type(error).__name__ == "Interruption" or isinstance(error, KeyboardInterrupt)
+    # A full disk may be why training ended: that message must not give way to this one.
+    with suppress(OSError):
+        update_run(run.paths, state="interrupted" if is_stop else "failed")
+        if isinstance(error, UserError):
+            discard_unless_begun(run.paths)
 
 
 def run_paths(request: TrainRequest) -> RunPaths:

@@ -21,11 +21,12 @@ from models.training.checkpoint import load_checkpoint
 from models.training.distributed import World
 from tests.training_cases import quiet_console, tiny_request, write_tiny_data
 
-# TOOD normalizes its losses over all processes. BN would see other batches: it is frozen.
+# TOOD normalizes its losses over all processes. BN would see other batches: frozen, or per image.
 OVERRIDES = (
-    "image_size_wh=[64,64]",
+    "image_size_wh=[128,128]",
     "log.every_steps=1",
     "architecture.backbone.norm_eval=true",
+    "architecture.neck.norm_cfg.type=IN",
     "schedule.warmup_iterations=2",
     "optimizer.type=SGD",
     "optimizer.lr=0.001",

@@ -17,6 +17,7 @@ import torch
 
 from data_tools.errors import UserError
 from data_tools.paths import RunPaths
+from models.run_folder import sole_trainer
 from models.train import TrainRequest, train
 from models.training.checkpoint import load_checkpoint
 from models.training.loop import Trainer
@@ -187,6 +188,13 @@ def test_unfinished_run_without_resume_is_an_error(root: Path) -> None:
     with pytest.raises(UserError, match="an unfinished run is there already") as caught:
         train(request_named(root, "again"), quiet_console())
     assert "--resume" in caught.value.next_step
+
+
+def test_two_processes_do_not_train_one_run(root: Path) -> None:
+    paths = RunPaths(root / "work" / "runs" / "twice" / "fold0")
+    with sole_trainer(paths), pytest.raises(UserError, match="another process is training"):
+        train(request_named(root, "twice"), quiet_console())
+    assert not paths.run_json.exists()
 
 
 def test_resuming_with_other_settings_is_an_error(root: Path) -> None:
