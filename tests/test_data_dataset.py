@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 
 import numpy as np
 import psutil
@@ -367,7 +369,9 @@ def test_other_errors_keep_their_traceback(drawn):
         list(loader)
 
 
-@pytest.mark.parametrize("augment", [{"mosaic": 1.0}, YOLOX], ids=["mosaic", "yolox"])
+@pytest.mark.parametrize(
+    "augment", [{"mosaic": 1.0}, {"mosaic": 0.5}, {"mosaic": 0.5, "mixup": 0.5}, YOLOX]
+)
 def test_a_mosaic_costs_about_one_decoded_image(tmp_path, monkeypatch, augment):
     """One of four workers, the second half of an epoch: its partners still lie in the cache."""
     coco = draw_images(tmp_path, [(16, 16)] * 800, boxes_per_image=1)
@@ -407,3 +411,10 @@ def private_memory_mb() -> float:
     """Memory that the workers hold and share with nobody."""
     workers = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
     return sum(worker.memory_full_info().uss for worker in workers) / 2**20
+
+
+def test_loading_does_not_import_mmdet(repository):
+    """Workers start with what they need."""
+    code = "import sys, models.data.loader; sys.exit(bool({'mmdet', 'mmcv'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, check=False)
+    assert done.returncode == 0

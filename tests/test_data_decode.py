@@ -52,10 +52,15 @@ def test_reduced_jpeg_shows_the_same_picture(tmp_path, reduction):
     assert np.abs(difference).mean() < 6
 
 
-def test_other_formats_come_at_full_size(tmp_path):
-    draw_images(tmp_path, [(50, 40)], suffix=".png")
-    picture = read_picture(tmp_path / "0.png", (50, 40), 4)
-    assert (picture.reduction, picture.pixels.shape) == (1, (40, 50, 3))
+@pytest.mark.parametrize("reduction", [1, 2, 4, 8])
+def test_other_formats_are_averaged_to_the_same_size(tmp_path, reduction):
+    draw_images(tmp_path, [(53, 41)], suffix=".png")
+    full = read_picture(tmp_path / "0.png", (53, 41)).pixels
+    small = read_picture(tmp_path / "0.png", (53, 41), reduction)
+    assert small.reduction == reduction
+    assert small.pixels.shape == (-(-41 // reduction), -(-53 // reduction), 3)
+    block = full[:reduction, :reduction].mean(axis=(0, 1))
+    assert np.abs(small.pixels[0, 0] - block).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -122,17 +127,17 @@ def picture_of(size: int) -> Picture:
 
 def test_empty_cache():
     cache = PictureCache(10)
-    assert cache.get((0, 1)) is None
+    assert cache.get(0) is None
     assert (len(cache), cache.used_bytes) == (0, 0)
 
 
 def test_cache_forgets_the_least_recently_used():
     cache = PictureCache(10)
     for index in range(3):
-        cache.put((index, 1), picture_of(3))
-    assert cache.get((0, 1)) is not None
-    cache.put((3, 1), picture_of(3))  # 12 bytes: picture 1 was used longest ago
-    assert [cache.get((index, 1)) is not None for index in range(4)] == [True, False, True, True]
+        cache.put(index, picture_of(3))
+    assert cache.get(0) is not None
+    cache.put(3, picture_of(3))  # 12 bytes: picture 1 was used longest ago
+    assert [cache.get(index) is not None for index in range(4)] == [True, False, True, True]
     assert cache.used_bytes == 9
 
 
@@ -140,22 +145,40 @@ def test_cache_forgets_the_least_recently_used():
 def test_cache_never_exceeds_its_bytes(puts):
     cache = PictureCache(12)
     for index, size in puts:
-        cache.put((index, 1), picture_of(size))
+        cache.put(index, picture_of(size))
         assert cache.used_bytes <= 12
         assert cache.used_bytes == sum(p.pixels.nbytes for p in cache._pictures.values())
 
 
-def test_loader_decodes_once_what_is_kept(tmp_path):
+SHARING = [(1.0, 0.5, 1.0), (0.5, 0.5, 1.0), (0.5, 0.5, 0.5), (0.5, 1.0, 1.0), (1.0, 1.0, 1.0)]
+
+
+@pytest.mark.parametrize(("scale", "kept", "decoded"), SHARING)
+@pytest.mark.parametrize("first", [0.25, 0.5, 1.0])
+def test_shared_picture_is_the_same_from_file_and_cache(tmp_path, scale, kept, decoded, first):
+    table = annotation_table(draw_images(tmp_path, [(65, 63)]))
+    fresh = PictureLoader(table, tmp_path, 0)
+    loader = PictureLoader(table, tmp_path, 1 << 20)
+    sharing = {"kept_scale": kept, "decode_scale": decoded}
+    loader.load_shared(0, first, **sharing)
+    expected = fresh.load_shared(0, scale, **sharing)
+    found = loader.load_shared(0, scale, **sharing)
+    assert found.reduction == expected.reduction == choose_reduction(scale)
+    assert (found.pixels == expected.pixels).all()
+
+
+def test_an_image_shown_whole_and_as_a_partner_is_decoded_once(tmp_path):
     table = annotation_table(draw_images(tmp_path, [(64, 64)]))
     loader = PictureLoader(table, tmp_path, 1 << 20)
-    assert loader.load(0, 1.0, keep=True) is loader.load(0, 1.0, keep=True)
-    assert loader.load(0, 0.5, keep=True).pixels.shape == (32, 32, 3)
-    assert loader.cache.used_bytes == 64 * 64 * 3 + 32 * 32 * 3
-    assert loader.load(0, 1.0) is not loader.load(0, 1.0)
+    whole = loader.load_shared(0, 1.0, kept_scale=0.5, decode_scale=1.0)
+    (tmp_path / "0.jpg").unlink()
+    half = loader.load_shared(0, 0.5, kept_scale=0.5, decode_scale=1.0)
+    assert (whole.pixels.shape, half.pixels.shape) == ((64, 64, 3), (32, 32, 3))
+    assert loader.cache.used_bytes == 32 * 32 * 3
 
 
 def test_kept_pictures_cannot_be_written(tmp_path):
     table = annotation_table(draw_images(tmp_path, [(64, 64)]))
     loader = PictureLoader(table, tmp_path, 1 << 20)
     with pytest.raises(ValueError, match="read-only"):
-        loader.load(0, 1.0, keep=True).pixels[0, 0] = 0
+        loader.load_shared(0, 1.0, kept_scale=1, decode_scale=1).pixels[0, 0] = 0

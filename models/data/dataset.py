@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from data_tools.coco import CocoDataset
 from models.data.colour import distort, draw_distortion, draw_hsv_shifts, shift_hsv
-from models.data.decode import PictureLoader, choose_reduction
+from models.data.decode import Picture, PictureLoader
 from models.data.geometry import fit_scale, mirror, transform_boxes
 from models.data.randomness import Purpose, generator
 from models.data.render import Layer, new_canvas, paint, place_boxes
@@ -95,15 +95,18 @@ class TrainDataset(Dataset[Sample]):
     def _painted(self, canvas: np.ndarray, layer: Layer, mixing: bool) -> np.ndarray:
         if not layer.is_seen((canvas.shape[1], canvas.shape[0])):
             return canvas
-        keep = mixing and self._is_shared(layer)
-        return paint(canvas, self.loader.load(layer.index, layer.decode_scale, keep=keep), layer)
+        return paint(canvas, self._picture(layer, mixing), layer)
 
-    def _is_shared(self, layer: Layer) -> bool:
-        """Return whether other samples of the epoch can use the same decoded picture."""
+    def _picture(self, layer: Layer, mixing: bool) -> Picture:
+        if not mixing:
+            return self.loader.load(layer.index, layer.decode_scale)
         fit = fit_scale(self.table.size_wh(layer.index), self.image_size_wh)
-        scales = [fit] if self.augment["mixup"] or self.augment["affine"]["probability"] else []
-        scales += [fit / 2] if self.augment["affine"]["probability"] < 1 else []
-        return choose_reduction(layer.decode_scale) in map(choose_reduction, scales)
+        return self.loader.load_shared(
+            layer.index,
+            layer.decode_scale,
+            kept_scale=fit * self.planner.partner_size,
+            decode_scale=fit * self.planner.largest_size,
+        )
 
     def _recoloured(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         hsv, photometric = self.augment["hsv"], self.augment["photometric"]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from data_tools.errors import UserError
+from models.data.resample import average_down
 from models.data.table import AnnotationTable
 
 MAX_UPSAMPLING = 1.05
@@ -35,6 +36,12 @@ class Picture(NamedTuple):
     pixels: np.ndarray
     reduction: int
 
+    def reduced(self, reduction: int) -> Picture:
+        """Return the picture at a reduction that is a multiple of its own."""
+        if reduction == self.reduction:
+            return self
+        return Picture(average_down(self.pixels, reduction // self.reduction), reduction)
+
 
 def choose_reduction(scale: float) -> int:
     """Return the largest of 1, 2, 4, 8 by which a file may be decoded smaller.
@@ -50,8 +57,8 @@ def read_picture(path: Path, size_wh: tuple[int, int], reduction: int = 1) -> Pi
     """Decode an image file as three 8-bit channels.
 
     Grey, 16-bit and transparent files are converted. An orientation tag is not applied: COCO boxes
-    refer to the pixels as stored. Only JPEG files are decoded at reduced size, where the decoder
-    saves the work; others come at full size.
+    refer to the pixels as stored. JPEG files are decoded at reduced size, which saves the decoder
+    work; others are decoded in full and averaged.
 
     Args:
         path: the file.
@@ -76,7 +83,7 @@ def read_picture(path: Path, size_wh: tuple[int, int], reduction: int = 1) -> Pi
             next_step="download the file again: it may have been cut off",
         )
     _check_size(pixels, size_wh, factor, content, path)
-    return Picture(pixels, factor)
+    return Picture(pixels, factor).reduced(reduction)
 
 
 def _read_bytes(path: Path) -> np.ndarray:
@@ -118,25 +125,25 @@ class PictureCache:
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
-        self._pictures: OrderedDict[tuple[int, int], Picture] = OrderedDict()
+        self._pictures: OrderedDict[int, Picture] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def get(self, key: tuple[int, int]) -> Picture | None:
-        """Return the picture of (image index, reduction), or None."""
-        if key not in self._pictures:
+    def get(self, index: int) -> Picture | None:
+        """Return the picture of an image, or None."""
+        if index not in self._pictures:
             return None
-        self._pictures.move_to_end(key)
-        return self._pictures[key]
+        self._pictures.move_to_end(index)
+        return self._pictures[index]
 
-    def put(self, key: tuple[int, int], picture: Picture) -> None:
+    def put(self, index: int, picture: Picture) -> None:
         """Keep a picture; one larger than the whole cache is not kept."""
-        if key in self._pictures or picture.pixels.nbytes > self.capacity_bytes:
+        if index in self._pictures or picture.pixels.nbytes > self.capacity_bytes:
             return
         # The pixels are shared by all who ask for them.
         picture.pixels.setflags(write=False)
-        self._pictures[key] = picture
+        self._pictures[index] = picture
         self.used_bytes += picture.pixels.nbytes
         while self.used_bytes > self.capacity_bytes:
             _, oldest = self._pictures.popitem(last=False)
@@ -169,19 +176,36 @@ class PictureLoader:
             self._cache = PictureCache(self.cache_bytes // (worker.num_workers if worker else 1))
         return self._cache
 
-    def load(self, index: int, scale: float, *, keep: bool = False) -> Picture:
-        """Return image `index`, decoded large enough to be shown at `scale`.
+    def load(self, index: int, scale: float) -> Picture:
+        """Return image `index`, decoded large enough to be shown at `scale` of its file's size."""
+        return self._read(index, choose_reduction(scale))
+
+    def load_shared(
+        self, index: int, scale: float, *, kept_scale: float, decode_scale: float
+    ) -> Picture:
+        """Return an image that other samples will soon show as well; decode it once for all.
+
+        It is decoded as large as any sample needs it and kept as large as partners need it. The
+        path from file to pixels is always the same, whether the cache has the picture or not.
 
         Args:
             index: position in the dataset.
             scale: wanted size relative to the file.
-            keep: whether the picture is worth keeping in the cache.
+            kept_scale: size at which the picture is kept.
+            decode_scale: size at which the file is decoded, at least `kept_scale`.
         """
-        reduction = choose_reduction(scale)
-        picture = self.cache.get((index, reduction)) if keep else None
+        wanted, kept, source = map(choose_reduction, (scale, kept_scale, decode_scale))
+        if wanted < kept:
+            picture = self._read(index, wanted)
+            if wanted == source and self.cache.get(index) is None:
+                self.cache.put(index, picture.reduced(kept))
+            return picture
+        picture = self.cache.get(index)
         if picture is None:
-            path = self.image_root / str(self.table.file_names[index])
-            picture = read_picture(path, self.table.size_wh(index), reduction)
-            if keep:
-                self.cache.put((index, reduction), picture)
-        return picture
+            picture = self._read(index, source).reduced(kept)
+            self.cache.put(index, picture)
+        return picture.reduced(wanted)
+
+    def _read(self, index: int, reduction: int) -> Picture:
+        path = self.image_root / str(self.table.file_names[index])
+        return read_picture(path, self.table.size_wh(index), reduction)

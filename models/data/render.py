@@ -162,8 +162,7 @@ def _warp(
 def _averaged(pixels: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Average pixels that will be shown at half size or less, and adapt the matrix."""
     factor = whole_factor(float(np.sqrt(abs(np.linalg.det(matrix)))))
-    small = average_down(pixels, factor)
-    return (pixels, matrix) if small is pixels else (small, matrix @ scaling(factor, factor))
+    return average_down(pixels, factor), matrix @ scaling(factor, factor)
 
 
 def _cropped(

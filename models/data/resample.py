@@ -28,11 +28,14 @@ def whole_factor(scale: float) -> int:
 def average_down(pixels: np.ndarray, factor: int) -> np.ndarray:
     """Return an (H, W, 3) image with blocks of factor x factor pixels averaged.
 
-    Rows and columns beyond a multiple of the factor are dropped. An image smaller than one block
-    is returned as it is.
+    Where a side is no multiple of the factor, the last row or column is repeated to fill its block,
+    so the result has ceil(side / factor) pixels, like a JPEG file decoded at reduced size.
     """
-    rows, columns = pixels.shape[0] // factor, pixels.shape[1] // factor
-    if factor < 2 or min(rows, columns) < 1:
+    if factor == 1:
         return pixels
-    whole = pixels[: rows * factor, : columns * factor]
-    return cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    height, width = pixels.shape[:2]
+    below, right = -height % factor, -width % factor
+    if below or right:
+        pixels = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    new_wh = (width + right) // factor, (height + below) // factor
+    return cv2.resize(pixels, new_wh, interpolation=cv2.INTER_AREA)

@@ -74,6 +74,17 @@ class ScenePlanner:
         some = self.augment["mosaic"] > 0 or self.augment["mixup"] > 0
         return some and epoch < self.open_epochs
 
+    @property
+    def partner_size(self) -> float:
+        """Size of an image where it is a partner of others, relative to the training size."""
+        whole = self.augment["mixup"] > 0 or self.augment["affine"]["probability"] > 0
+        return 1.0 if whole else 0.5
+
+    @property
+    def largest_size(self) -> float:
+        """Size of an image where it is largest, relative to the training size."""
+        return 1.0 if self.augment["mosaic"] < 1 else self.partner_size
+
     def plan(self, key: SampleKey, rng: np.random.Generator) -> Scene:
         """Draw the scene of a key."""
         augment, is_open = self.augment, key.epoch < self.open_epochs
