@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-# SSD512's anchor sizes are 4, 10, 25, 40, 55, 70, 85, 100 % of the image; upstream rounds them
-# down to pixels of a 512 px image. Twice that for 1024 px.
-_ANCHOR_SIZES = [40, 102, 256, 408, 562, 716, 870, 1024]
+# SSD512's anchor sizes are 4, 10, 26, 42, 58, 74, 90 and 106 % of the image, which mmdet rounds
+# down to pixels of 512; twice that for 1024.
+_ANCHOR_SIZES = [2 * size for size in (20, 51, 133, 215, 296, 378, 460, 542)]
 
 FULL: dict[str, Any] = {
     "epochs": 24,
