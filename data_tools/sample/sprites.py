@@ -74,14 +74,14 @@ def blob(rng: np.random.Generator, corners: int, roughness: float) -> np.ndarray
 
 
 def draw_general_trash(sprite: Sprite) -> None:
-    """A dark brown crumpled lump with facets and coloured specks."""
+    """A dark violet crumpled lump with facets and coloured specks; no floor has that colour."""
     rng = sprite.rng
     outline = blob(rng, 13, 0.17)
-    sprite.solid(outline, sprite.colour(25, 0.55, 0.30))
+    sprite.solid(outline, sprite.colour(268, 0.42, 0.30))
     for _ in range(7):
         pair = outline[rng.choice(len(outline), 2, replace=False)]
         facet = [*pair, rng.uniform(0.3, 0.7, 2)]
-        sprite.print(facet, sprite.colour(25, 0.5, rng.uniform(0.18, 0.48)))
+        sprite.print(facet, sprite.colour(268, 0.40, rng.uniform(0.18, 0.50)))
     for _ in range(5):
         speck = ellipse(tuple(rng.uniform(0.25, 0.75, 2)), (0.035, 0.025))
         sprite.print(speck, sprite.colour(rng.uniform(0, 360), 0.6, 0.8))
