@@ -10,7 +10,7 @@ from data_tools.errors import UserError
 from experiments.arms_on_disk import RunGroup
 from experiments.comparison import Comparison
 from experiments.factors import Difference, comparable_inputs, differences, factors
-from experiments.footing import PredictionReader, compare_on
+from experiments.footing import PredictionReader, compare_on, trained_equally_long
 from experiments.leaks import read_validation_truth, run_leaks
 from experiments.run_folder import Run
 from submit.bootstrap import image_samples
@@ -88,6 +88,10 @@ def _require_same_truth(truth: CocoDataset, other: RunGroup, work: Path) -> None
 def _warnings(base: RunGroup, other: RunGroup, differing: list[Difference]) -> list[str]:
     warnings = []
     names = factors(differing)
+    runs = (*base.runs, *other.runs)
+    if "epochs" in names and len(names) > 1 and trained_equally_long(runs):
+        # The price of equal training time, not a second cause.
+        names.remove("epochs")
     if len(names) > 1:
         warnings.append(
             f"{len(names)} factors differ ({', '.join(names)}): "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,13 @@ NOT_A_FACTOR = ("config.workers", "config.performance", "config.checkpoint", "co
 # Keys that a factor brings with it: changing the detector is one change, however many keys of the
 # network that touches. Optimizer, schedule and augmentation are NOT part of it: holding them equal
 # is what makes a comparison of detectors one of detectors.
+# What `epochs` moves with it, in proportion: see `models.config.with_epochs`.
+EPOCH_KEYS = (
+    "config.schedule.milestones",
+    "config.schedule.no_augment_epochs",
+    "config.schedule.warmup_epochs",
+    "config.augment.close_mosaic_epochs",
+)
 MODEL_KEYS = ("config.model", "config.neck", "config.architecture")
 
 
@@ -55,9 +62,9 @@ def differences(base: Mapping[str, Any], other: Mapping[str, Any]) -> list[Diffe
         for key, first, second in _walk("", base, other)
         if not key.startswith(NOT_A_FACTOR)
     ]
-    model_differs = any(key == "config.model" for key, _, _ in found)
+    keys = {key for key, _, _ in found}
     return [
-        Difference(key, factor_of_key(key, model_differs=model_differs), first, second)
+        Difference(key, factor_of_key(key, keys), first, second)
         for key, first, second in sorted(found, key=lambda row: row[0])
     ]
 
@@ -72,15 +79,22 @@ def _walk(prefix: str, base: Any, other: Any) -> Iterable[tuple[str, Any, Any]]:
         yield from _walk(f"{prefix}.{key}" if prefix else key, base.get(key), other.get(key))
 
 
-def factor_of_key(key: str, *, model_differs: bool) -> str:
+def factor_of_key(key: str, differing_keys: Collection[str] = ()) -> str:
     """Return the factor of a dotted key.
 
     The network is one factor, `model` when another detector was named and `architecture` when only
-    the network was changed; pseudo-labels are one; an option inside a block such as `augment` is
-    one of its own; the optimizer and the schedule are one each.
+    the network was changed; the number of epochs is one with the milestones that move with it;
+    pseudo-labels are one; an option inside a block such as `augment` is one of its own; the
+    optimizer and the rest of the schedule are one each.
+
+    Args:
+        key: below `config.` or `data.`.
+        differing_keys: all keys that differ.
     """
     if key.startswith(MODEL_KEYS):
-        return "model" if model_differs else "architecture"
+        return "model" if "config.model" in differing_keys else "architecture"
+    if key in EPOCH_KEYS and "config.epochs" in differing_keys:
+        return "epochs"
     parts = key.split(".")
     if parts[0] == "data":
         return parts[1]

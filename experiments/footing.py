@@ -123,11 +123,21 @@ def _footing(kind: Kind, runs: list[Run]) -> tuple[str, Callable[[Run], tuple[Li
     if kind == "epochs":
         count = min(run.last_epoch for run in runs)
         return f"at equal epochs ({count})", lambda run: run.epochs_until(epoch=count)
-    ends = [float(run.epochs[-1]["seconds"]) for run in runs]
+    ends = _training_seconds(runs)
     # Within the tolerance a run's last epoch counts although it ended seconds later.
-    limit = max(ends) if max(ends) <= min(ends) * (1 + SAME_TIME) else min(ends)
+    limit = max(ends) if trained_equally_long(runs) else min(ends)
     title = f"at equal training time ({_duration(min(ends))})"
     return title, lambda run: run.epochs_until(seconds=limit)
+
+
+def _training_seconds(runs: Sequence[Run]) -> list[float]:
+    return [float(run.epochs[-1]["seconds"]) for run in runs]
+
+
+def trained_equally_long(runs: Sequence[Run]) -> bool:
+    """Whether the runs' training times differ by no more than `SAME_TIME` of the shortest."""
+    ends = _training_seconds(runs)
+    return max(ends) <= min(ends) * (1 + SAME_TIME)
 
 
 def _duration(seconds: float) -> str:

@@ -245,8 +245,12 @@ def _refuse_unknown_arms(experiment: Experiment, only: tuple[str, ...]) -> None:
             )
 
 
-def require_unchanged(planned: PlannedRun) -> Run:
+def require_unchanged(planned: PlannedRun, *, any_epochs: bool = False) -> Run:
     """Return the finished run of a plan, if it was trained with what the plan says.
+
+    Args:
+        planned: the run.
+        any_epochs: the number of epochs may differ, because it follows from the minutes.
 
     Raises:
         UserError: the folder holds a run of other settings; every key that differs is listed.
@@ -255,6 +259,8 @@ def require_unchanged(planned: PlannedRun) -> Run:
     found = differences(
         {"config": planned.inputs["config"]}, {"config": comparable_inputs(run)["config"]}
     )
+    if any_epochs:
+        found = [difference for difference in found if difference.factor != "epochs"]
     if found:
         listing = "\n".join(f"              {difference}" for difference in found)
         raise UserError(

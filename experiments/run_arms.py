@@ -63,8 +63,7 @@ def run_experiment(
 def _bring_to_end(planned: PlannedRun, place: Place, epochs: int | None, start: Start) -> str:
     state = planned.state
     if state == "finished":
-        if epochs is None:
-            require_unchanged(planned)
+        require_unchanged(planned, any_epochs=epochs is not None)
         action = "skipped"
     else:
         _call(train_command(planned, place, epochs=epochs), planned, start)

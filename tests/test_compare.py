@@ -305,6 +305,19 @@ def test_predictions_kept_per_epoch_give_an_interval_at_equal_time(space):
     assert row.verdict == "lower"
 
 
+def test_other_epochs_for_equal_time_are_no_second_factor(space):
+    # 30 s each: three epochs of 10 s, or six of 5 s with the milestones moved in proportion.
+    changes = {"augment.mosaic": 0.5, "epochs": 6, "schedule.milestones": [32, 44]}
+    space.add_run("budget-seed42", epochs=6, seconds_per_epoch=5.0, config=changes)
+    comparison = compare(space, "base-seed42", "budget-seed42")
+    assert {d.factor for d in comparison.differing} == {"augment.mosaic", "epochs"}
+    assert not any("factors differ" in warning for warning in comparison.warnings)
+    # Twice the time is a second cause.
+    space.add_run("longer-seed42", epochs=6, seconds_per_epoch=10.0, config=changes)
+    comparison = compare(space, "base-seed42", "longer-seed42")
+    assert any("2 factors differ" in warning for warning in comparison.warnings)
+
+
 def test_no_epoch_within_the_time_is_said(space):
     space.add_run("glacial-seed42", seconds_per_epoch=31.0)
     time = compare(space, "base-seed42", "glacial-seed42").bases[1]

@@ -18,7 +18,8 @@ from experiments.commands import train_command
 from experiments.factors import differences, factor_of_key, factors
 from experiments.plan import Place, flattened, plan_runs
 from experiments.run_arms import run_experiment
-from experiments.spec import SHIPPED, read_experiment
+from experiments.spec import read_experiment
+from experiments.spec_file import SHIPPED
 from models.config import resolve_config
 from tests.experiments_workspace import CLASSES, Workspace, make_workspace
 
@@ -72,22 +73,26 @@ def test_how_a_run_is_carried_out_is_no_factor(key):
 
 
 @pytest.mark.parametrize(
-    ("key", "model_differs", "expected"),
+    ("key", "others", "expected"),
     [
-        ("config.model", True, "model"),
-        ("config.architecture.backbone.depth", True, "model"),
-        ("config.architecture.backbone.depth", False, "architecture"),
-        ("config.neck", True, "model"),
-        ("config.augment.mosaic", False, "augment.mosaic"),
-        ("config.augment.affine.scale", False, "augment.affine"),
-        ("config.optimizer.lr", True, "optimizer"),
-        ("config.batch_size", True, "batch_size"),
-        ("data.pseudo", False, "pseudo"),
-        ("data.fold", False, "fold"),
+        ("config.model", ["config.model"], "model"),
+        ("config.architecture.backbone.depth", ["config.model"], "model"),
+        ("config.architecture.backbone.depth", [], "architecture"),
+        ("config.neck", ["config.model"], "model"),
+        ("config.augment.mosaic", [], "augment.mosaic"),
+        ("config.augment.affine.scale", [], "augment.affine"),
+        ("config.optimizer.lr", ["config.model"], "optimizer"),
+        ("config.batch_size", ["config.model"], "batch_size"),
+        ("config.epochs", ["config.epochs"], "epochs"),
+        ("config.schedule.milestones", ["config.epochs"], "epochs"),
+        ("config.schedule.milestones", [], "schedule"),
+        ("config.schedule.gamma", ["config.epochs"], "schedule"),
+        ("data.pseudo", [], "pseudo"),
+        ("data.fold", [], "fold"),
     ],
 )
-def test_factor_of_key(key, model_differs, expected):
-    assert factor_of_key(key, model_differs=model_differs) == expected
+def test_factor_of_key(key, others, expected):
+    assert factor_of_key(key, others) == expected
 
 
 def test_flattened():

@@ -16,7 +16,12 @@ from data_tools.prediction_files import read_predictions, write_predictions
 from data_tools.predictions import Predictions, predictions_from_rows
 from experiments.cli import main
 from experiments.image_bootstrap import ImageScorer
-from experiments.report.confusion import confusion_counts, pair_boxes
+from experiments.report.confusion import (
+    MAX_CROPS,
+    cells_with_crops,
+    confusion_counts,
+    pair_boxes,
+)
 from experiments.report.experiment_tables import experiments_on_disk
 from experiments.report.figures import curve_figures
 from experiments.report.fused_sources import read_fused_sources
@@ -34,6 +39,7 @@ from experiments.report.pictures import crop_uri, picture_uri
 from experiments.report.pr_curves import MAX_POINTS, THRESHOLDS, pr_curves
 from experiments.report.render import json_for_script
 from experiments.report.viewer import worst_image_ids
+from experiments.report.viewer_section import in_turn
 from experiments.report.write import ReportOptions, write_report
 from experiments.run_folder import read_runs
 from submit.diagnosis import confusion_matrix
@@ -401,6 +407,30 @@ def test_experiments_are_found_by_name(space, tmp_path):
     assert found[0].base.seeds == (42, 43)
     _, page = report(space, tmp_path)
     assert "Factors that differ: model" in page
+
+
+def test_the_page_stays_under_its_limit(space, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.report.write.MAX_PAGE_BYTES", 6_100_000)
+    summary, page = report(space, tmp_path)
+    assert any("so that the page stays under 20 MB" in note for note in summary.notes)
+    shown = page_data(page)
+    assert len(page) < 6_100_000
+    assert set(shown["pictures"]) == {
+        str(image["id"]) for images in shown["viewers"].values() for image in images
+    }
+
+
+def test_many_classes_share_the_crops():
+    counts = np.arange(1, 100 * 100 + 1).reshape(100, 100)
+    keys = cells_with_crops(counts)
+    assert len(keys) == MAX_CROPS
+    assert keys[0] == "99,99"
+    assert cells_with_crops(np.array([[0, 2], [1, 0]])) == ["0,1", "1,0"]
+
+
+def test_viewers_take_turns():
+    assert in_turn([], []) == []
+    assert in_turn([1, 2, 3], [9, 1]) == [1, 9, 2, 3]
 
 
 def test_report_command(space, tmp_path):

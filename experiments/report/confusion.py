@@ -15,6 +15,8 @@ from experiments.report.pictures import crop_uri
 
 IOU_THRESHOLD = 0.5
 CROPS_PER_CELL = 6
+# Of all cells together: with many classes each gets fewer, and only the fullest cells get any.
+MAX_CROPS = 900
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,13 @@ def confusion_counts(pairs: Pairs, class_count: int) -> np.ndarray:
     return flat.reshape(side, side)
 
 
+def cells_with_crops(counts: np.ndarray) -> list[str]:
+    """Return the "row,column" of at most `MAX_CROPS` filled cells, the fullest first."""
+    order = np.argsort(-counts, axis=None, kind="stable")[:MAX_CROPS]
+    rows, columns = np.unravel_index(order, counts.shape)
+    return [f"{r},{c}" for r, c in zip(rows, columns, strict=True) if counts[r, c]]
+
+
 def confusion_section(
     source: Source, truth: CocoDataset, threshold: float, data_root: Path
 ) -> dict[str, Any]:
@@ -104,19 +113,21 @@ def confusion_section(
     """
     pairs = pair_boxes(source, truth, threshold)
     count = len(truth.categories)
-    crops: dict[str, list[dict[str, Any]]] = {}
+    counts = confusion_counts(pairs, count)
+    crops: dict[str, list[dict[str, Any]]] = {key: [] for key in cells_with_crops(counts)}
+    per_cell = max(1, min(CROPS_PER_CELL, MAX_CROPS // max(len(crops), 1)))
     scores = np.zeros(len(pairs.row))
     scores[pairs.row >= 0] = source.predictions.scores[pairs.row[pairs.row >= 0]]
     for position in np.argsort(-scores, kind="stable"):
         key = f"{pairs.truth_class[position]},{pairs.predicted_class[position]}"
-        cell = crops.setdefault(key, [])
-        if len(cell) < CROPS_PER_CELL:
+        cell = crops.get(key)
+        if cell is not None and len(cell) < per_cell:
             crop = _crop(source, truth, pairs, int(position), data_root)
             if crop:
                 cell.append(crop)
     return {
         "classes": list(truth.category_names),
-        "counts": confusion_counts(pairs, count).tolist(),
+        "counts": counts.tolist(),
         "threshold": round(threshold, 4),
         "source": source.name,
         "crops": crops,

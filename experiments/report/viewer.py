@@ -36,20 +36,13 @@ def most_changed_image_ids(
     return [int(after.predictions.image_ids[i]) for i in order if first[i] != second[i]]
 
 
-def picture_table(material: Material, image_ids: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Return image id -> `uri`, `file_name`, `width`, `height`; unreadable images are left out."""
-    table = {}
-    for image_id in dict.fromkeys(image_ids):
-        image = _image(material.truth, image_id)
-        uri = picture_uri(material.data_root / image["file_name"])
-        if uri is not None:
-            table[str(image_id)] = {
-                "uri": uri,
-                "file_name": image["file_name"],
-                "width": image["width"],
-                "height": image["height"],
-            }
-    return table
+def picture_of(material: Material, image_id: int) -> dict[str, Any] | None:
+    """Return `uri`, `file_name`, `width` and `height` of an image; None if it is unreadable."""
+    image = _image(material.truth, image_id)
+    uri = picture_uri(material.data_root / image["file_name"])
+    if uri is None:
+        return None
+    return {"uri": uri, **{key: image[key] for key in ("file_name", "width", "height")}}
 
 
 def viewer_images(

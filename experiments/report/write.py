@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from plotly.offline import get_plotlyjs
 
 from data_tools.files import write_text
 from data_tools.paths import WorkPaths
@@ -12,7 +15,6 @@ from experiments.report.confusion import confusion_section
 from experiments.report.error_split import error_figures
 from experiments.report.experiment_tables import experiment_sections
 from experiments.report.figures import bar_figures, curve_figures
-from experiments.report.fused_sources import read_fused_sources
 from experiments.report.gather import Material, gather
 from experiments.report.health import annotated_part, health_section, predicted_part
 from experiments.report.history import Change, change_since, last_best, read_history, remember
@@ -21,12 +23,14 @@ from experiments.report.pr_curves import pr_curves
 from experiments.report.records import kit_record, run_records, source_records
 from experiments.report.render import render_page
 from experiments.report.verdict import headline, score_table
-from experiments.report.viewer import (
-    most_changed_image_ids,
-    picture_table,
-    viewer_images,
-    worst_image_ids,
-)
+from experiments.report.viewer_section import viewer_section
+from experiments.run_folder import Run
+
+MAX_PAGE_BYTES = 19_500_000
+# Tables, style and scripts: far below this even with a hundred runs.
+MARKUP_BYTES = 1_000_000
+# More curves than these cannot be told apart; the runs started last are drawn.
+MAX_CURVES = 16
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def _change(material: Material, samples: int) -> Change | None:
 
 def _page_data(material: Material, options: ReportOptions, notes: list[str]) -> dict[str, Any]:
     """Everything that the page's script draws."""
-    runs = [run for run in material.runs if run.fold == material.fold]
+    runs = _runs_to_draw(material, notes)
     data: dict[str, Any] = dict.fromkeys(("pr", "confusion", "viewers", "best"))
     data["figures"] = {"curves": curve_figures(runs), "errors": []}
     data["figures"]["bars"] = bar_figures(material.sources)
@@ -113,31 +117,24 @@ def _page_data(material: Material, options: ReportOptions, notes: list[str]) -> 
     data["pr"] = pr_curves(material.sources)
     data["confusion"] = confusion_section(best, truth, threshold, material.data_root)
     data["figures"]["errors"] = error_figures(material.sources, truth)
-    data["viewers"], data["pictures"] = _viewers(material, options.image_count, threshold, notes)
+    data["viewers"], data["pictures"] = viewer_section(
+        material, options.image_count, threshold, _room_for_pictures(data), notes
+    )
     return data
 
 
-def _viewers(
-    material: Material, count: int, threshold: float, notes: list[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    best, truth = material.best, material.truth
-    worst = worst_image_ids(best, truth, threshold, count)
-    changed, sources = [], None
-    if material.fusion is not None and material.members:
-        sources = read_fused_sources(material, notes)
-        strongest = material.members[0]
-        cuts = (best_f1_threshold(strongest), best_f1_threshold(material.fusion))
-        changed = most_changed_image_ids(strongest, material.fusion, truth, cuts, count // 2 or 1)
-    pictures = picture_table(material, [*worst, *changed])
-    missing = len({*worst, *changed}) - len(pictures)
-    if missing:
-        notes.append(f"{missing} pictures could not be read under {material.data_root}")
-    views = {
-        "worst": [i for i in worst if str(i) in pictures],
-        "fusion": [i for i in changed if str(i) in pictures],
-    }
-    viewers = {name: viewer_images(material, ids, sources) for name, ids in views.items()}
-    return viewers, pictures
+def _runs_to_draw(material: Material, notes: list[str]) -> list[Run]:
+    runs = [run for run in material.runs if run.fold == material.fold]
+    if len(runs) <= MAX_CURVES:
+        return runs
+    notes.append(f"curves of the {MAX_CURVES} runs started last, of {len(runs)}")
+    newest = sorted(runs, key=lambda run: str(run.info.get("started") or ""))[-MAX_CURVES:]
+    return [run for run in runs if run in newest]
+
+
+def _room_for_pictures(data: dict[str, Any]) -> int:
+    taken = len(get_plotlyjs()) + len(json.dumps(data)) + MARKUP_BYTES
+    return max(0, MAX_PAGE_BYTES - taken)
 
 
 def _health(material: Material) -> dict[str, Any] | None:

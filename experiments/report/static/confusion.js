@@ -39,7 +39,7 @@ const Confusion = {
     dialog.querySelector("h3").textContent = title;
     const shelf = dialog.querySelector(".crops");
     shelf.replaceChildren(...crops.map(Confusion.figure));
-    if (!crops.length) shelf.textContent = "The pictures of these boxes could not be read.";
+    if (!crops.length) shelf.textContent = "No crops: the pictures could not be read, or too many cells are filled.";
     dialog.showModal();
   },
   figure(crop) {
