@@ -10,6 +10,7 @@ from torch import nn
 
 from models.build import build_detector
 from models.data.sampler import EpochSampler
+from models.training.box_weights import use_box_weights
 from models.training.distributed import World, barrier
 from models.training.ema import WeightAverage
 from models.training.evaluate import detect, eval_dataset, to_predictions
@@ -92,6 +93,8 @@ def build_trainer(
     config, ema = run.config, run.config["ema"]
     share = world.share_of_batch(config["batch_size"])
     dataset = _train_dataset(run)
+    if (dataset.table.weights != 1).any():
+        use_box_weights(model.bbox_head)
     val_dataset = eval_dataset(config, run.data.val, run.data.image_root)
     # Every process starts from the same weights and then draws its own random numbers.
     seed_everything(config["seed"] + world.rank)
