@@ -115,6 +115,16 @@ class CocoDataset:
         return np.array([bool(box["iscrowd"]) for box in self.annotations], dtype=bool)
 
     @cached_property
+    def annotation_areas(self) -> np.ndarray:
+        """(N,) float64 `area` of each box as in the file, square pixels."""
+        return np.array([box["area"] for box in self.annotations], dtype=np.float64)
+
+    @cached_property
+    def annotation_ids(self) -> np.ndarray:
+        """(N,) int64 annotation id of each box."""
+        return np.array([box["id"] for box in self.annotations], dtype=np.int64)
+
+    @cached_property
     def annotation_rows_of_image_id(self) -> dict[int, list[int]]:
         """Positions in `annotations` of each image's boxes; an empty list where it has none."""
         rows: dict[int, list[int]] = {int(image_id): [] for image_id in self.image_ids}

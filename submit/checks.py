@@ -35,6 +35,7 @@ WARNING_CHECKS: tuple[Check, ...] = (
     box_checks.score_order,
     box_checks.duplicates,
     file_checks.file_size,
+    file_checks.encoding,
 )
 
 

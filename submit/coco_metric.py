@@ -162,7 +162,7 @@ def _outcome(
     group_count = len(table.category_ids) * image_count
     truth_group = table.truth_class_index * image_count + table.truth_image_index
     by_group = np.argsort(truth_group, kind="stable")
-    boxes_xywh = table.boxes_xyxy[kept]
+    boxes_xywh = table.boxes_xyxy[kept].astype(np.float64)
     boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
     return match_boxes(
         boxes_xywh,

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import float64, njit
+
+
+@njit(cache=True)
+def stable_order(keys: np.ndarray, rows: np.ndarray, key_count: int) -> np.ndarray:
+    """Return `rows` by rising key, equal keys as they stand; rows with a negative key are left out.
+
+    Args:
+        keys: (N,) int64 below `key_count`, by row.
+        rows: (K,) int64 rows to order.
+        key_count: number of keys.
+    """
+    starts = np.zeros(key_count + 1, dtype=np.int64)
+    for row in rows:
+        if keys[row] >= 0:
+            starts[keys[row] + 1] += 1
+    for key in range(key_count):
+        starts[key + 1] += starts[key]
+    order = np.empty(starts[key_count], dtype=np.int64)
+    for row in rows:
+        key = keys[row]
+        if key >= 0:
+            order[starts[key]] = row
+            starts[key] += 1
+    return order
 
 
 @njit(cache=True)
 def best_truths(
     boxes_xyxy: np.ndarray,
+    rows: np.ndarray,
     group_of_box: np.ndarray,
     truth_boxes_xyxy: np.ndarray,
     truth_positions: np.ndarray,
@@ -17,8 +42,9 @@ def best_truths(
     """Return each box's best-overlapping truth of its group and the IoU with it.
 
     Args:
-        boxes_xyxy: (K, 4) float64.
-        group_of_box: (K,) int64 number of the box's (class, image) pair.
+        boxes_xyxy: (N, 4) float32, compared as float64.
+        rows: (K,) int64 boxes to match.
+        group_of_box: (N,) int64 number of each box's (class, image) pair.
         truth_boxes_xyxy: (M, 4) float64 sorted by group.
         truth_positions: (M,) int64 name to return for each truth box.
         truth_offsets: (G + 1,) int64; group g owns `truth_offsets[g]:truth_offsets[g + 1]`.
@@ -27,32 +53,47 @@ def best_truths(
         (K,) truth positions, the first of equal overlaps (-1 if the group has no truth), and (K,)
         float64 IoU.
     """
-    count = len(boxes_xyxy)
+    count = len(rows)
     best_position = np.full(count, -1, dtype=np.int64)
     best_iou = np.zeros(count)
-    for row in range(count):
+    for place in range(count):
+        row = rows[place]
         group = group_of_box[row]
-        xmin, ymin, xmax, ymax = boxes_xyxy[row]
+        xmin, ymin = float64(boxes_xyxy[row, 0]), float64(boxes_xyxy[row, 1])
+        xmax, ymax = float64(boxes_xyxy[row, 2]), float64(boxes_xyxy[row, 3])
         area = (xmax - xmin) * (ymax - ymin)
-        for truth in range(truth_offsets[group], truth_offsets[group + 1]):
-            iou = _iou(xmin, ymin, xmax, ymax, area, truth_boxes_xyxy[truth])
-            if best_position[row] < 0 or iou > best_iou[row]:
-                best_position[row] = truth_positions[truth]
-                best_iou[row] = iou
+        first, last = truth_offsets[group], truth_offsets[group + 1]
+        if first == last:
+            continue
+        best, iou_of_best = first, -1.0
+        for truth in range(first, last):
+            iou = _iou(xmin, ymin, xmax, ymax, area, truth_boxes_xyxy, truth)
+            if iou > iou_of_best:
+                best, iou_of_best = truth, iou
+        best_position[place] = truth_positions[best]
+        best_iou[place] = iou_of_best
     return best_position, best_iou
 
 
 @njit(cache=True)
 def _iou(
-    xmin: float, ymin: float, xmax: float, ymax: float, area: float, truth: np.ndarray
+    xmin: float,
+    ymin: float,
+    xmax: float,
+    ymax: float,
+    area: float,
+    truth_boxes_xyxy: np.ndarray,
+    truth: int,
 ) -> float:
-    width = min(xmax, truth[2]) - max(xmin, truth[0])
+    truth_xmin, truth_ymin = truth_boxes_xyxy[truth, 0], truth_boxes_xyxy[truth, 1]
+    truth_xmax, truth_ymax = truth_boxes_xyxy[truth, 2], truth_boxes_xyxy[truth, 3]
+    width = min(xmax, truth_xmax) - max(xmin, truth_xmin)
     if width <= 0:
         return 0.0
-    height = min(ymax, truth[3]) - max(ymin, truth[1])
+    height = min(ymax, truth_ymax) - max(ymin, truth_ymin)
     if height <= 0:
         return 0.0
-    truth_area = (truth[2] - truth[0]) * (truth[3] - truth[1])
+    truth_area = (truth_xmax - truth_xmin) * (truth_ymax - truth_ymin)
     return width * height / (area + truth_area - width * height)
 
 

@@ -16,7 +16,12 @@ import numpy as np
 
 from data_tools.coco import CocoDataset
 from data_tools.predictions import Predictions
-from submit.competition_kernels import average_precisions, best_truths, first_claims
+from submit.competition_kernels import (
+    average_precisions,
+    best_truths,
+    first_claims,
+    stable_order,
+)
 from submit.tables import ScoringTable, scoring_table
 
 IOU_THRESHOLD = 0.5
@@ -75,14 +80,14 @@ class CompetitionMatcher:
     ) -> CompetitionMatcher:
         """Match the boxes of a joined table."""
         class_count = len(table.category_ids)
-        rank_of_image = _rank_of_image(table)
-        chosen = _rows_in_order(table, rank_of_image)
+        chosen = _rows_in_order(table)
         # The reference holds truth and predictions as float32, and compares them as float64.
         truth_boxes = table.truth_boxes_xyxy.astype(np.float32).astype(np.float64)
         truth_order, truth_offsets = _truth_by_class_and_image(table)
         best_truth, best_iou = best_truths(
-            table.boxes_xyxy[chosen],
-            table.class_index[chosen] * len(table.image_ids) + table.image_index[chosen],
+            table.boxes_xyxy,
+            chosen,
+            table.class_index * len(table.image_ids) + table.image_index,
             truth_boxes[truth_order],
             truth_order,
             truth_offsets,
@@ -198,12 +203,15 @@ def _rank_of_image(table: ScoringTable) -> np.ndarray:
     return rank
 
 
-def _rows_in_order(table: ScoringTable, rank_of_image: np.ndarray) -> np.ndarray:
-    rank = rank_of_image[table.image_index]
-    counts = (rank >= 0) & (table.truth_count_of_class[table.class_index] > 0)
-    chosen = np.flatnonzero(counts)
-    key = table.class_index[chosen] * len(table.image_ids) + rank[chosen]
-    return chosen[np.argsort(key, kind="stable")]
+def _rows_in_order(table: ScoringTable) -> np.ndarray:
+    """Rows by class, then image among the annotations, then as in the file."""
+    rank_of_image = _rank_of_image(table)
+    has_truth = table.truth_count_of_class > 0
+    class_count = len(table.category_ids)
+    class_to_count = np.where(has_truth, np.arange(class_count), -1)
+    rows = np.arange(len(table.rows))
+    by_image = stable_order(rank_of_image[table.image_index], rows, len(table.image_ids))
+    return stable_order(class_to_count[table.class_index], by_image, class_count)
 
 
 def _truth_by_class_and_image(table: ScoringTable) -> tuple[np.ndarray, np.ndarray]:

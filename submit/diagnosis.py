@@ -240,7 +240,7 @@ def _evaluation(predictions: Predictions, truth: CocoDataset) -> hotcoco.COCOeva
         truth.annotation_image_ids,
         truth.labels,
         truth.boxes_xywh,
-        area=np.array([box["area"] for box in truth.annotations], dtype=np.float64),
+        area=truth.annotation_areas,
         iscrowd=truth.iscrowd,
     )
     _, known = positions_of(predictions.labels, truth.category_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,8 @@ from submit.findings import Finding, Subject, finding
 from submit.formats import image_names
 
 LARGE_FILE_BYTES = 100_000_000
+# Enough for the header and the first rows, whatever their boxes.
+FIRST_BYTES = 1 << 20
 
 
 def unknown_images(subject: Subject) -> Iterator[Finding]:
@@ -107,3 +110,17 @@ def file_size(subject: Subject) -> Iterator[Finding]:
             "smaller one"
         )
         yield finding("warning", "large_file", message, (1, ()))
+
+
+def encoding(subject: Subject) -> Iterator[Finding]:
+    """A byte-order mark or Windows line ends, as spreadsheets leave them."""
+    if subject.path.suffix == ".gz" or subject.format.row_per == "coco_json":
+        return
+    with open(subject.path, "rb") as file:
+        start = file.read(FIRST_BYTES)
+    if start.startswith(codecs.BOM_UTF8):
+        message = "the file starts with a byte-order mark, which becomes part of the header"
+        yield finding("warning", "byte_order_mark", message, (1, ()))
+    if b"\r\n" in start:
+        message = "lines end as on Windows (CR LF), which can become part of the last column"
+        yield finding("warning", "line_ends", message, (1, ()))

@@ -11,6 +11,8 @@ from data_tools.errors import UserError
 from data_tools.predictions import Predictions
 
 MAX_LISTED = 3
+# Ids closer together than this are looked up in a table instead of by binary search.
+LARGEST_LOOKUP = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class ScoringTable:
             truth file does not list are left out and counted in `unknown_class_boxes`.
         image_index, class_index: (N,) int64 of each scored box.
         scores: (N,) float32.
-        boxes_xyxy: (N, 4) float64 pixels.
+        boxes_xyxy: (N, 4) float32 pixels.
         truth_image_index, truth_class_index: (M,) int64, in the order of the file's annotations.
         truth_boxes_xywh: (M, 4) float64 as in the file.
         truth_areas: (M,) float64, the file's `area`, which COCO sorts sizes by.
@@ -81,31 +83,31 @@ def scoring_table(predictions: Predictions, truth: CocoDataset) -> ScoringTable:
     class_of_row, known = positions_of(predictions.labels, category_ids)
     truth_class, _ = positions_of(truth.labels, category_ids)
     truth_image, _ = positions_of(truth.annotation_image_ids, predictions.image_ids)
-    rows = np.flatnonzero(known)
+    chosen = slice(None) if known.all() else np.flatnonzero(known)
     return ScoringTable(
         image_ids=predictions.image_ids,
         category_ids=category_ids,
         category_names=truth.category_names,
-        rows=rows,
-        image_index=predictions.image_index_of_row[rows],
-        class_index=class_of_row[rows],
-        scores=predictions.scores[rows],
-        boxes_xyxy=predictions.boxes_xyxy[rows].astype(np.float64),
+        rows=np.arange(len(predictions))[chosen],
+        image_index=predictions.image_index_of_row[chosen],
+        class_index=class_of_row[chosen],
+        scores=predictions.scores[chosen],
+        boxes_xyxy=predictions.boxes_xyxy[chosen],
         truth_image_index=truth_image,
         truth_class_index=truth_class,
         truth_boxes_xywh=truth.boxes_xywh,
-        truth_areas=np.array([box["area"] for box in truth.annotations], dtype=np.float64),
+        truth_areas=truth.annotation_areas,
         truth_iscrowd=truth.iscrowd,
-        truth_ids=np.array([box["id"] for box in truth.annotations], dtype=np.int64),
+        truth_ids=truth.annotation_ids,
         unknown_class_boxes=int((~known).sum()),
     )
 
 
 def check_same_images(predictions: Predictions, truth: CocoDataset) -> None:
     """Raise `UserError` unless both are about exactly the same image ids."""
-    predicted, expected = set(predictions.image_ids.tolist()), set(truth.image_ids.tolist())
-    if predicted == expected:
+    if np.array_equal(predictions.image_ids, np.sort(truth.image_ids)):
         return
+    predicted, expected = set(predictions.image_ids.tolist()), set(truth.image_ids.tolist())
     missing, extra = sorted(expected - predicted), sorted(predicted - expected)
     raise UserError(
         f"predictions and truth are about different images: {len(missing)} images of the truth "
@@ -124,10 +126,16 @@ def positions_of(values: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.n
     """
     if len(keys) == 0:
         return np.zeros(len(values), dtype=np.int64), np.zeros(len(values), dtype=bool)
-    order = np.argsort(keys, kind="stable")
-    place = np.minimum(np.searchsorted(keys[order], values), len(keys) - 1)
-    positions = order[place]
-    return positions, keys[positions] == values
+    low, high = int(keys.min()), int(keys.max())
+    if high - low > LARGEST_LOOKUP:
+        order = np.argsort(keys, kind="stable")
+        place = np.minimum(np.searchsorted(keys[order], values), len(keys) - 1)
+        positions = order[place]
+        return positions, keys[positions] == values
+    position_of_key = np.full(high - low + 1, -1, dtype=np.int64)
+    position_of_key[keys - low] = np.arange(len(keys))
+    positions = position_of_key[np.clip(values, low, high) - low]
+    return positions, (positions >= 0) & (values >= low) & (values <= high)
 
 
 def _examples(image_ids: list[int]) -> str:

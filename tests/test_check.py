@@ -117,6 +117,11 @@ def test_column_order_is_a_warning(tmp_path):
     assert result["column_order"] == ("warning", 1)
 
 
+def test_marks_of_spreadsheets_are_warnings(tmp_path):
+    result = check(tmp_path, ["\ufeff" + GOOD[0] + "\r", *(line + "\r" for line in GOOD[1:])])
+    assert found(result) == {"byte_order_mark": ("warning", 1), "line_ends": ("warning", 1)}
+
+
 def test_examples_name_the_image_and_the_box(tmp_path):
     result = check(tmp_path, replaced(1, f"{BOTH} 3 0.5 1 1 2 2 ,{ROW}"))
     assert result.errors[0].examples == ("test/0001.jpg: label 3 score 0.5 box 1, 1, 2, 2",)
