@@ -153,7 +153,7 @@ def run_audit(
         scores = score(found.correct, dataset), score(found.mistaken, dataset)
     if json_out:
         write_json(json_out, audit_as_dict(found, scores))
-    return audit_lines(found, scores)
+    return audit_lines(found, scores, leaking_members(members, dataset))
 
 
 def with_class_ious(request: FusionRequest, dataset: CocoDataset) -> FusionSettings:

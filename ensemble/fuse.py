@@ -78,14 +78,21 @@ def fused_provenance(
     )
 
 
-def leaking_members(members: Sequence[Member], dataset: CocoDataset) -> dict[str, int]:
-    """Return member name -> number of the dataset's images that it was trained on, if any."""
-    names = frozenset(dataset.file_names)
-    overlap = {
-        member.name: len(names & member.predictions.provenance.seen_file_names())
+def leaking_members(members: Sequence[Member], truth: CocoDataset) -> dict[str, str]:
+    """Return member name -> why scores over `truth` mean little with it; empty if they do not.
+
+    Images without annotations are no truth: nothing is scored on them, and training on their
+    pseudo-labels is what they are for.
+    """
+    from submit.leaks import leak_line, leak_report
+
+    if not truth.annotations:
+        return {}
+    lines = {
+        member.name: leak_line(leak_report(member.predictions.provenance, truth))
         for member in members
     }
-    return {name: count for name, count in overlap.items() if count}
+    return {name: line for name, line in lines.items() if line}
 
 
 def check_number_of_weights(members: Sequence[Member], settings: FusionSettings) -> None:

@@ -20,7 +20,7 @@ from ensemble.tune import Tuned
 
 
 def fuse_lines(
-    fusion: Fusion, members: Sequence[Member], leaked: dict[str, int], files: Sequence[str | Path]
+    fusion: Fusion, members: Sequence[Member], leaked: dict[str, str], files: Sequence[str | Path]
 ) -> list[str]:
     """Return what was fused, what was repaired, what leaks, and what was written."""
     boxes, images = len(fusion.predictions), len(fusion.predictions.image_ids)
@@ -40,11 +40,13 @@ def fuse_lines(
         if member.missing_images:
             missing = len(member.missing_images)
             lines.append(f"  {member.name} misses {missing} images: counted as without boxes")
-    lines += [
-        f"  LEAKED: {name} was trained on {count} of these images: scores on them mean little"
-        for name, count in leaked.items()
-    ]
+    lines += leak_lines(leaked)
     return [*lines, *(f"wrote {file}" for file in files)]
+
+
+def leak_lines(leaked: dict[str, str]) -> list[str]:
+    """Return a line for each leaking member."""
+    return [f"  {name}: {reason}" for name, reason in leaked.items()]
 
 
 def explanation_table(
@@ -91,7 +93,9 @@ def _silent_caption(explanation: Explanation) -> str | None:
     return f"without a box here, counted all the same: {', '.join(explanation.silent)}"
 
 
-def audit_lines(audit: Audit, scores: tuple[dict[str, Any], dict[str, Any]] | None) -> list[str]:
+def audit_lines(
+    audit: Audit, scores: tuple[dict[str, Any], dict[str, Any]] | None, leaked: dict[str, str]
+) -> list[str]:
     """Return what the mistake changes and, given scores (right, mistaken), what it costs."""
     lines = [
         "leaving members without boxes out of the fusion, image by image:",
@@ -111,6 +115,7 @@ def audit_lines(audit: Audit, scores: tuple[dict[str, Any], dict[str, Any]] | No
             f"competition_map50: right {right:.4f}, with the mistake {wrong:.4f}: "
             f"it costs {right - wrong:+.4f}"
         )
+        lines += leak_lines(leaked)
     return lines
 
 
@@ -138,10 +143,7 @@ def tune_lines(tuned: Tuned, out: str | Path) -> list[str]:
     ]
     if tuned.held_out_gain <= 0:
         lines.append("the gain does not carry over to held-out images: keep the baseline")
-    lines += [
-        f"LEAKED: {name} was trained on {count} of these images"
-        for name, count in tuned.leaked.items()
-    ]
+    lines += leak_lines(tuned.leaked)
     return [*lines, f"wrote {out}"]
 
 

@@ -36,7 +36,7 @@ class Tuned:
             images and scored on the other; the gain to expect on new images.
         trials: settings tried in each search.
         seed: of the search and the halves.
-        leaked: member name -> number of scored images that it was trained on.
+        leaked: member name -> why the scores mean little with it.
     """
 
     settings: FusionSettings
@@ -45,7 +45,7 @@ class Tuned:
     held_out_gain: float
     trials: int
     seed: int
-    leaked: dict[str, int]
+    leaked: dict[str, str]
 
 
 def tune(
@@ -74,10 +74,9 @@ def tune(
     """
     leaked = leaking_members(members, truth)
     if leaked and not force_leaked:
-        name, count = next(iter(leaked.items()))
+        name, reason = next(iter(leaked.items()))
         raise UserError(
-            f"{len(leaked)} members were trained on images of this truth, "
-            f"the first is {name} ({count} images)",
+            f"{len(leaked)} of {len(members)} members leak, the first is {name}: {reason}",
             where=truth.source,
             expected="validation images that no member has seen",
             next_step="tune on another fold, or give --force-leaked for a score that means little",

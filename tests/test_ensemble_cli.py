@@ -200,14 +200,22 @@ def test_repairs_are_counted(two, space):
     assert "1 boxes clipped to the image" in result.output
 
 
-def test_leaks_are_said_and_travel_on(two, space):
+def test_leaks_are_said_and_travel_on(space):
+    truth = space.add_dataset("val.json", truth=[(10, 1, (0, 0, 40, 40))])
+    seen = {"train_file_names": ("test/0001.jpg", "x.jpg")}
+    leaking = space.add_parquet("leak.parquet", truth, [(10, 1, 0.5, *LEFT)], **seen)
+    words = ["--images", str(space.root / "val.json"), "--out", str(space.root / "o.parquet")]
+    result = run("fuse", leaking, *words)
+    assert f"{leaking}: LEAKED: 1 of 3 scored images were trained on" in result.output
+    assert "test/0001.jpg" in fused_of(words).provenance.seen_file_names()
+
+
+def test_pseudo_labelled_test_images_are_no_leak(two, space):
     dataset = space.add_dataset()
-    leaking = space.add_parquet(
-        "leak.parquet", dataset, [(10, 1, 0.5, *LEFT)], train_file_names=("test/0001.jpg", "x.jpg")
-    )
-    result = run("fuse", leaking, *two)
-    assert f"LEAKED: {leaking} was trained on 1 of these images" in result.output
-    assert "test/0001.jpg" in fused_of(two).provenance.seen_file_names()
+    seen = {"train_file_names": ("test/0001.jpg",)}
+    pseudo = space.add_parquet("pseudo.parquet", dataset, [(10, 1, 0.5, *LEFT)], **seen)
+    result = run("fuse", pseudo, *two)
+    assert result.exit_code == 0 and "LEAKED" not in result.output
 
 
 def test_explain_shows_clusters_and_draws_them(two, space):

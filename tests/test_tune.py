@@ -106,10 +106,18 @@ def test_members_that_saw_the_images_are_refused_unless_forced():
     truth, members = noisy_members(images=4)
     seen = make_member(truth, [(10, 1, 0.9, 0, 0, 20, 20)], train_file_names=("test/0002.jpg",))
     members.append(Member("leaky", seen))
-    with pytest.raises(UserError, match=r"the first is leaky \(1 images\)"):
+    with pytest.raises(UserError, match="the first is leaky: LEAKED: 1 of 4 scored images"):
         tune(members, truth, FusionSettings(), trials=2)
     forced = tune(members, truth, FusionSettings(), trials=2, force_leaked=True)
-    assert forced.leaked == {"leaky": 1}
+    assert list(forced.leaked) == ["leaky"]
+
+
+def test_a_forced_combination_counts_as_a_leak():
+    truth, members = noisy_members(images=4)
+    forced = make_member(truth, [], leaked=("the teacher saw fold 3",))
+    members.append(Member("forced", forced))
+    with pytest.raises(UserError, match="forced: LEAKED: the teacher saw fold 3"):
+        tune(members, truth, FusionSettings(), trials=2)
 
 
 def test_the_command_writes_settings_that_fuse_takes(tmp_path):
