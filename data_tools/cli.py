@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from data_tools.command_line import CommandGroup
+from data_tools.command_line import CommandGroup, advance
 from data_tools.pseudo.cli import pseudo
 from data_tools.split_cli import split
 
@@ -84,9 +84,13 @@ def verify(
     from data_tools.verify_report import show
 
     paths = DataPaths(data)
-    result = verify_dataset(
-        coco_paths or (paths.train_json, paths.test_json), data, decode=not quick
-    )
+    with click.progressbar(length=1, label="Reading the images", file=sys.stderr) as bar:
+        result = verify_dataset(
+            coco_paths or (paths.train_json, paths.test_json),
+            data,
+            decode=not quick,
+            tick=advance(bar),
+        )
     if as_json:
         click.echo(json.dumps(result.as_dict(), indent=2))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -32,6 +33,16 @@ def user_error_from_os_error(error: OSError) -> UserError | None:
     return UserError(
         (error.strerror or str(error)).capitalize(), where=error.filename, next_step=next_step
     )
+
+
+def advance(bar: Any) -> Callable[[int], None]:
+    """Return a callback that moves a click progress bar by one of a total it is told."""
+
+    def tick(total: int) -> None:
+        bar.length = total
+        bar.update(1)
+
+    return tick
 
 
 class UserErrorExit(click.ClickException):

@@ -69,13 +69,12 @@ def read_image_facts(
         One entry per name, in order.
     """
 
-    def read(name: str) -> ImageFacts:
-        facts = image_facts(root, name, pixels=pixels)
-        tick()
-        return facts
-
+    facts = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return list(pool.map(read, file_names))
+        for entry in pool.map(lambda name: image_facts(root, name, pixels=pixels), file_names):
+            facts.append(entry)
+            tick()
+    return facts
 
 
 def image_facts(root: Path, file_name: str, *, pixels: Pixels) -> ImageFacts:

@@ -27,13 +27,11 @@ def measure_images(
         UserError: an image is missing or cannot be decoded.
     """
 
-    def measure(name: str) -> tuple[float, ...]:
-        row = measure_image(root / name)
-        tick()
-        return row
-
+    rows = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        rows = list(pool.map(measure, file_names))
+        for row in pool.map(lambda name: measure_image(root / name), file_names):
+            rows.append(row)
+            tick()
     return np.array(rows, dtype=np.float64).reshape(-1, len(MEASURES))
 
 

@@ -104,6 +104,16 @@ def write_split(out: Path, split: Split, dataset: CocoDataset) -> None:
                 subset = dataset.subset(dataset.image_ids[mask])
                 write_coco(stage / name, _with_note(subset, split, fold, part))
         write_json(stage / names.split_json.name, split.as_dict())
+    _remove_older_folds(out, split.folds)
+
+
+def _remove_older_folds(out: Path, folds: int) -> None:
+    """Remove the files of an earlier split with more folds: they belong to no split any more."""
+    names = WorkPaths(Path())
+    while (out / names.val_json(folds).name).is_file():
+        (out / names.val_json(folds).name).unlink()
+        (out / names.train_json(folds).name).unlink(missing_ok=True)
+        folds += 1
 
 
 def _with_note(subset: CocoDataset, split: Split, fold: int, part: str) -> CocoDataset:

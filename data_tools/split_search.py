@@ -19,7 +19,7 @@ from data_tools.split import check_split_request
 from data_tools.stats import BoxMeasures, box_measures, distances, measures_of_boxes
 
 RANKED_BY = ("class", "size", "count", "image")
-LEDGER_COLUMNS = ("fold", "local_score", "leaderboard_score")
+LEDGER_SCORES = ("local_score", "leaderboard_score")
 
 
 @dataclass(frozen=True)
@@ -145,39 +145,43 @@ def _distances_to_test(
     return found
 
 
-def ledger_gaps(path: Path) -> dict[int, dict[str, Any]]:
-    """Return, per fold, how far local scores of submissions were from the leaderboard.
+def ledger_gaps(path: Path) -> dict[str, dict[str, Any]]:
+    """Return how far local scores of submissions were from the leaderboard, per validation fold.
 
     Args:
-        path: the submission ledger; rows without fold, local or leaderboard score are passed over.
+        path: the submission ledger. Rows without local or leaderboard score, and rows whose local
+            score is marked as leaked, are passed over.
 
     Returns:
-        fold -> `submissions` and `mean_gap` (mean of |local - leaderboard|). Empty without a file.
+        Fold (or the members fused, where the ledger names no fold) -> `submissions` and `mean_gap`
+        (mean of |local - leaderboard|). Empty without a file.
 
     Raises:
-        UserError: a row with something else than numbers.
+        UserError: a score that is no number.
     """
     if not path.is_file():
         return {}
-    gaps: dict[int, list[float]] = {}
+    gaps: dict[str, list[float]] = {}
     with open(path, encoding="utf-8", newline="") as file:
         for line, row in enumerate(csv.DictReader(file), start=2):
-            values = [row.get(key) or "" for key in LEDGER_COLUMNS]
-            if all(values):
-                fold, gap = _ledger_row(values, f"{path}, line {line}")
-                gaps.setdefault(fold, []).append(gap)
+            scores = [row.get(key) or "" for key in LEDGER_SCORES]
+            if all(scores) and not row.get("leaked"):
+                name = (
+                    f"fold {row['fold']}" if row.get("fold") else row.get("members") or "any kind"
+                )
+                gaps.setdefault(name, []).append(_gap(scores, f"{path}, line {line}"))
     return {
-        fold: {"submissions": len(found), "mean_gap": float(np.mean(found))}
-        for fold, found in sorted(gaps.items())
+        name: {"submissions": len(found), "mean_gap": float(np.mean(found))}
+        for name, found in sorted(gaps.items())
     }
 
 
-def _ledger_row(values: list[str], where: str) -> tuple[int, float]:
+def _gap(scores: list[str], where: str) -> float:
     try:
-        return int(values[0]), abs(float(values[1]) - float(values[2]))
+        return abs(float(scores[0]) - float(scores[1]))
     except ValueError:
         raise UserError(
-            f"fold and scores are {values}", where=where, expected="whole number, two numbers"
+            f"the local and leaderboard scores are {scores}", where=where, expected="two numbers"
         ) from None
 
 
@@ -213,7 +217,7 @@ class SearchResult:
     """Folds of all seeds, the most test-like first, and the ledger's record of folds."""
 
     ranked: list[RankedFold]
-    ledger: dict[int, dict[str, Any]]
+    ledger: dict[str, dict[str, Any]]
 
 
 def search_seeds(request: SearchRequest) -> SearchResult:

@@ -79,7 +79,7 @@ def show_distances(found: dict[str, float | None]) -> None:
     Console(soft_wrap=True).print(table)
 
 
-def show_ranking(ranked: Sequence[Any], gaps: dict[int, dict[str, Any]], rows: int = 10) -> None:
+def show_ranking(ranked: Sequence[Any], gaps: dict[str, dict[str, Any]], rows: int = 10) -> None:
     """Print the most test-like folds of a search, and the ledger's record of folds."""
     table = Table(box=None, pad_edge=False)
     for heading in (
@@ -106,8 +106,8 @@ def show_ranking(ranked: Sequence[Any], gaps: dict[int, dict[str, Any]], rows: i
         f"median {totals[len(totals) // 2]:.4f}",
         highlight=False,
     )
-    for fold, gap in gaps.items():
+    for name, gap in gaps.items():
         console.print(
-            f"ledger: {gap['submissions']} submissions of fold {fold} scored "
+            f"ledger: {gap['submissions']} submissions of {name} scored "
             f"{gap['mean_gap']:.4f} away from the leaderboard on average"
         )

@@ -70,7 +70,7 @@ def verify_dataset(
     image_root: Path,
     *,
     decode: bool = True,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[int], None] = lambda total: None,
 ) -> Verification:
     """Check annotation files and the images that they name.
 
@@ -79,7 +79,7 @@ def verify_dataset(
             them share are reported.
         image_root: what `file_name` is relative to.
         decode: decode every pixel (needed for near-duplicates); otherwise read headers only.
-        tick: called after each image.
+        tick: called after each image with the number of all images.
 
     Raises:
         UserError: a file is missing or is no COCO file.
@@ -90,9 +90,13 @@ def verify_dataset(
     findings: list[Finding] = []
     facts: list[ImageFacts] = []
     owners: list[str] = []
+    total = sum(len(dataset.images) for dataset in datasets)
     for path, dataset in zip(coco_paths, datasets, strict=True):
         mine = read_image_facts(
-            image_root, dataset.file_names, pixels="all" if decode else "none", tick=tick
+            image_root,
+            dataset.file_names,
+            pixels="all" if decode else "none",
+            tick=lambda: tick(total),
         )
         findings += annotation_findings(dataset, path.name) + image_findings(
             dataset, mine, path.name

@@ -395,6 +395,20 @@ def test_all_folds_in_one_command(workspace):
         assert note["leaked"] == []
 
 
+def test_pictures_are_read_once_for_all_folds(workspace):
+    for name in ("train.json", "test.json"):
+        write_images(workspace.data, read_coco(workspace.data / name), seed=len(name))
+    for fold in range(FOLDS):
+        workspace.predict(f"fold{fold}.parquet", fold=fold)
+    totals = []
+    requests = [
+        workspace.request(fold, predictions=workspace.work / f"fold{fold}.parquet")
+        for fold in range(FOLDS)
+    ]
+    make_pseudo_sets(requests, totals.append)
+    assert totals == [TRAIN_IMAGES + TEST_IMAGES] * (TRAIN_IMAGES + TEST_IMAGES)
+
+
 def test_one_refused_fold_leaves_none_written(workspace):
     for fold in range(FOLDS):
         workspace.predict(f"fold{fold}.parquet", fold=0 if fold == 2 else fold)

@@ -75,6 +75,13 @@ def test_the_same_call_writes_the_same_bytes(train_json):
     assert {path.name: path.read_bytes() for path in folds.iterdir()} == before
 
 
+def test_fewer_folds_than_before_leave_no_old_ones(train_json):
+    run(train_json, "--folds", "6")
+    run(train_json, "--folds", "3")
+    names = {path.name for path in (train_json.parent / "folds").glob("*_*.json")}
+    assert names == {f"{part}_{k}.json" for part in ("train", "val") for k in range(3)}
+
+
 def test_images_without_boxes_and_skipped_boxes_are_reported(tmp_path):
     boxes = [box(0, 0, 3, [0, 0, 5, 5]), box(1, 1, 3, [0, 0, 0, 5])]
     path = write_dict(tmp_path / "train.json", coco_dict([image(k) for k in range(6)], boxes))

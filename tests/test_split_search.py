@@ -21,6 +21,7 @@ from data_tools.split_search import (
     rank_folds,
 )
 from data_tools.stats import box_measures, distances
+from submit.ledger import Entry, write_ledger
 from tests.coco_cases import coco_dict, image, random_coco, write_images
 
 
@@ -118,16 +119,30 @@ def test_the_ledger_tells_how_well_each_fold_foretold_the_leaderboard(tmp_path):
     path = tmp_path / "ledger.csv"
     assert ledger_gaps(path) == {}
     path.write_text(
-        "fold,local_score,leaderboard_score,note\n3,0.411,0.403,a\n3,0.420,0.410,b\n1,0.43,0.40,\n"
-        "2,0.4,,not handed in\n"
+        "fold,members,local_score,leaderboard_score,leaked\n3,tood,0.411,0.403,\n"
+        "3,tood,0.420,0.410,\n1,tood,0.43,0.40,\n2,tood,0.4,,\n3,tood,0.9,0.4,LEAKED: all\n"
     )
     found = ledger_gaps(path)
-    assert list(found) == [1, 3]
-    assert found[3]["submissions"] == 2
-    assert found[3]["mean_gap"] == pytest.approx((0.008 + 0.010) / 2)
-    path.write_text("fold,local_score,leaderboard_score\nthree,0.4,0.4\n")
-    with pytest.raises(UserError, match="fold and scores are"):
+    assert list(found) == ["fold 1", "fold 3"]
+    assert found["fold 3"]["submissions"] == 2
+    assert found["fold 3"]["mean_gap"] == pytest.approx((0.008 + 0.010) / 2)
+    path.write_text("local_score,leaderboard_score\nhigh,0.4\n")
+    with pytest.raises(UserError, match=r"scores are \['high', '0\.4'\]") as caught:
         ledger_gaps(path)
+    assert caught.value.where == f"{path}, line 2"
+
+
+def test_the_ledger_that_submit_writes_is_understood(tmp_path):
+    path = tmp_path / "ledger.csv"
+    entries = [
+        Entry("t", "a.csv", "aa", ("tood", "yolox"), local_score=0.5, leaderboard_score=0.45),
+        Entry("t", "b.csv", "bb", ("tood",), local_score=0.5),
+        Entry("t", "c.csv", "cc", ("ssd",), 0.5, leaderboard_score=0.1, leaked="LEAKED: 3 of 9"),
+    ]
+    write_ledger(path, entries)
+    found = ledger_gaps(path)
+    assert list(found) == ["tood yolox"]
+    assert found["tood yolox"]["mean_gap"] == pytest.approx(0.05)
 
 
 def test_the_command_searches_and_writes_the_best_split(tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from data_tools.command_line import advance
 from data_tools.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,7 +84,10 @@ def pseudo(**options: Any) -> None:
         check_duplicates=check_duplicates,
         class_thresholds=class_thresholds,
     )
-    for result in make_pseudo_sets(requests_of_folds(request, folds)):
+    requests = requests_of_folds(request, folds)
+    with click.progressbar(length=1, label="Comparing pictures", file=sys.stderr) as bar:
+        results = make_pseudo_sets(requests, advance(bar))
+    for result in results:
         click.echo(describe(result))
 
 

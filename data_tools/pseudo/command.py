@@ -10,6 +10,7 @@ from typing import Any
 from data_tools.coco import CocoDataset, read_coco, write_coco
 from data_tools.errors import UserError
 from data_tools.files import sha256_of_file
+from data_tools.image_facts import ImageFacts
 from data_tools.prediction_files import read_predictions
 from data_tools.predictions import Predictions
 from data_tools.pseudo.build import PseudoCounts, PseudoRules, build_pseudo_set
@@ -117,19 +118,27 @@ def requests_of_folds(request: PseudoRequest, folds: Sequence[int]) -> list[Pseu
 
 
 def make_pseudo_sets(
-    requests: Sequence[PseudoRequest], tick: Callable[[], None] = lambda: None
+    requests: Sequence[PseudoRequest], tick: Callable[[int], None] = lambda total: None
 ) -> list[PseudoResult]:
     """Build every set, then write them: a fold that is refused leaves no other one written."""
-    results = [make_pseudo_set(request, tick) for request in requests]
+    known: dict[Path, ImageFacts] = {}
+    results = [make_pseudo_set(request, known, tick) for request in requests]
     for result in results:
         write_coco(result.request.out, result.dataset)
     return results
 
 
 def make_pseudo_set(
-    request: PseudoRequest, tick: Callable[[], None] = lambda: None
+    request: PseudoRequest,
+    known: dict[Path, ImageFacts],
+    tick: Callable[[int], None] = lambda total: None,
 ) -> PseudoResult:
     """Check one request and build its set without writing it.
+
+    Args:
+        request: what to do.
+        known: facts of pictures that were read for another fold; what is read is added.
+        tick: called after each picture that is read, with the number to read.
 
     Raises:
         UserError: unreadable input, predictions of another dataset, a leak without `force`, or
@@ -152,6 +161,7 @@ def make_pseudo_set(
         test.file_names,
         [*train.file_names, *sorted(validation)],
         enabled=request.check_duplicates,
+        known=known,
         tick=tick,
     )
     dataset, counts = build_pseudo_set(

@@ -48,7 +48,8 @@ def find_test_duplicates(
     other_file_names: Sequence[str],
     *,
     enabled: bool = True,
-    tick: Callable[[], None] = lambda: None,
+    known: dict[Path, ImageFacts] | None = None,
+    tick: Callable[[int], None] = lambda total: None,
 ) -> DuplicateReport:
     """Compare every test picture with every training and validation picture.
 
@@ -57,7 +58,8 @@ def find_test_duplicates(
         test_file_names: pictures to be labelled.
         other_file_names: pictures with truth.
         enabled: False compares names only.
-        tick: called after each picture that was read.
+        known: facts of pictures that were read before, by path; what is read is added.
+        tick: called after each picture that is read, with the number to read.
     """
     same_name = [(name, name) for name in sorted(set(test_file_names) & set(other_file_names))]
     if not enabled:
@@ -67,7 +69,11 @@ def find_test_duplicates(
     if missing:
         why_not = f"{len(missing)} of {len(names)} images are not in {image_root}"
         return DuplicateReport(False, tuple(same_name), why_not)
-    facts = read_image_facts(image_root, names, pixels="reduced", tick=tick)
+    known = {} if known is None else known
+    new = [name for name in dict.fromkeys(names) if image_root / name not in known]
+    found = read_image_facts(image_root, new, pixels="reduced", tick=lambda: tick(len(new)))
+    known.update({image_root / fact.file_name: fact for fact in found})
+    facts = [known[image_root / name] for name in names]
     _refuse_broken(facts, image_root)
     tests = len(test_file_names)
     across = [
