@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HEADER = ("PredictionString", "image_id")
 FIELDS_PER_BOX = 6
+LONGEST_HEADER = 100
 
 
 def read_submission_csv(path: str | Path, dataset: CocoDataset) -> Predictions:
@@ -43,7 +44,11 @@ def read_submission_csv(path: str | Path, dataset: CocoDataset) -> Predictions:
     table = read_text_table(path)
     if sorted(table.columns) != sorted(HEADER):
         raise UserError(
-            f"the header is {','.join(table.columns)!r}", where=path, expected=",".join(HEADER)
+            f"the header is {header_text(table.columns)!r}",
+            where=path,
+            expected=",".join(HEADER),
+            next_step="is it another format? `python -m submit formats` lists those that "
+            "`submit score --format` reads",
         )
     image_ids = image_ids_of_names(
         table["image_id"].to_list(), dataset.image_id_of_file_name, path, dataset
@@ -119,6 +124,12 @@ def read_text_table(path: str | Path) -> pl.DataFrame:
             next_step="write it again: it may have been cut off",
         ) from None
     return table.with_columns(pl.all().fill_null(""))
+
+
+def header_text(columns: Sequence[str]) -> str:
+    """Return a header as a message can show it: a file that is no CSV has a very long one."""
+    text = ",".join(columns)
+    return text if len(text) <= LONGEST_HEADER else f"{text[:LONGEST_HEADER]}..."
 
 
 def write_text_table(path: str | Path, table: pl.DataFrame) -> None:

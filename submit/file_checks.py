@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data_tools.submission_csv import header_text
 from submit.findings import Finding, Subject, finding
 from submit.formats import image_names
 
@@ -71,7 +72,7 @@ def column_order(subject: Subject) -> Iterator[Finding]:
     """A header in another order, or with more columns, than the format's."""
     if subject.raw.columns and subject.raw.columns != subject.format.columns:
         message = (
-            f"the header is {','.join(subject.raw.columns)}, "
+            f"the header is {header_text(subject.raw.columns)}, "
             f"the format's is {','.join(subject.format.columns)}"
         )
         yield finding("warning", "column_order", message, (1, ()))

@@ -12,7 +12,7 @@ from data_tools.coco import CocoDataset, load_json
 from data_tools.errors import UserError
 from data_tools.predictions import Predictions, predictions_from_rows
 from data_tools.provenance import Provenance
-from data_tools.submission_csv import read_text_table
+from data_tools.submission_csv import header_text, read_text_table
 from submit.formats import DEFAULT_FORMAT, SubmissionFormat, find_format, image_names, label_names
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def read_raw(
     table = read_text_table(path)
     if not set(submission_format.columns) <= set(table.columns):
         raise UserError(
-            f"the header is {','.join(table.columns)!r}",
+            f"the header is {header_text(table.columns)!r}",
             where=path,
             expected=",".join(submission_format.columns),
             next_step="choose the format with --format",

@@ -30,6 +30,7 @@ def score_text(result: dict[str, Any]) -> str:
             f"  {name:<{width}}  {_number(row['competition_ap50']):>16} {_number(row['ap'])} "
             f"{_number(row['ap50'])} {row['truth_boxes']:>6} {row['boxes']:>6}"
         )
+    lines.append(_caps_line(result["caps"]))
     low, high = result["tie_range"]["low"], result["tie_range"]["high"]
     if high - low >= VISIBLE_TIE_RANGE:
         lines.append(
@@ -40,6 +41,17 @@ def score_text(result: dict[str, Any]) -> str:
     if "disagreements" in result:
         lines += _disagreement_lines(result["disagreements"])
     return "\n".join(lines)
+
+
+def _caps_line(caps: dict[str, Any]) -> str:
+    lowest = caps["lowest_score"]
+    return (
+        f"  limits: IoU {caps['competition_iou_threshold']:g}; COCO counts "
+        f"{caps['coco_max_detections_per_class_and_image']} boxes per class and image "
+        f"({caps['coco_boxes_beyond_the_cap']} beyond); most boxes on an image "
+        f"{caps['most_boxes_on_an_image']} ({caps['images_with_that_many']} images); lowest score "
+        + ("-" if lowest is None else f"{lowest:.4g}")
+    )
 
 
 def _disagreement_lines(rows: list[dict[str, Any]]) -> list[str]:

@@ -66,7 +66,7 @@ def score(
         "caps": _caps(table, coco, max_detections),
         "tie_range": {"low": low, "high": high},
         "leaked": leak_report(predictions.provenance, truth),
-        "notes": _notes(table, coco, max_detections),
+        "notes": _notes(table, truth, coco, max_detections),
     }
 
 
@@ -117,7 +117,9 @@ def _caps(table: ScoringTable, coco: CocoMatcher, max_detections: int) -> dict[s
     }
 
 
-def _notes(table: ScoringTable, coco: CocoMatcher, max_detections: int) -> list[str]:
+def _notes(
+    table: ScoringTable, truth: CocoDataset, coco: CocoMatcher, max_detections: int
+) -> list[str]:
     notes = []
     if table.unknown_class_boxes:
         notes.append(
@@ -128,6 +130,11 @@ def _notes(table: ScoringTable, coco: CocoMatcher, max_detections: int) -> list[
         notes.append(
             f"{int(table.truth_iscrowd.sum())} truth boxes are crowds: COCO ignores them, the "
             "competition's metric takes them for ordinary boxes"
+        )
+    if truth.skipped:
+        notes.append(
+            f"{len(truth.skipped)} truth boxes without area were left out, the first on "
+            f"{truth.skipped[0].file_name}; tools that keep them count misses"
         )
     if coco.capped_boxes:
         notes.append(f"{coco.capped_boxes} boxes are beyond COCO's cap of {max_detections}")

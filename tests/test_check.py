@@ -195,6 +195,17 @@ def test_files_that_cannot_be_read_end_with_one_message(tmp_path, content, messa
     assert "Traceback" not in result.output
 
 
+def test_other_kinds_of_files_are_refused_in_a_few_lines(tmp_path):
+    truth = dataset(2, [(1, 1, [1.0, 1.0, 5.0, 5.0])] * 500)
+    write_coco(tmp_path / "truth.json", truth)
+    for name in ("aistages", "coco"):
+        arguments = ["check", str(tmp_path / "truth.json"), "--images",
+                     str(tmp_path / "truth.json"), "--format", name]  # fmt: skip
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2
+        assert len(result.output) < 1000
+
+
 def test_comparison_of_a_file_with_itself(tmp_path):
     table = predictions(dataset(2), [(1, 1, 0.9, [0, 0, 10, 10]), (1, 1, 0.5, [20, 20, 30, 30])])
     assert compare(table, table) == {

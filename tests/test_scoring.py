@@ -107,6 +107,14 @@ def test_labels_that_the_truth_does_not_list_are_counted():
     assert found["notes"][0].startswith("1 boxes have a label that the truth file does not list")
 
 
+def test_truth_boxes_without_area_are_counted_out():
+    truth = dataset(1, [(1, 1, TENS), (1, 1, [5.0, 5.0, 0.0, 3.0])])
+    found = score(predictions(truth, [(1, 1, 0.5, SAME)]), truth)
+    assert found["competition_map50"] == 1.0
+    assert found["truth_boxes"] == 1
+    assert "1 truth boxes without area were left out, the first on test/0001" in found["notes"][0]
+
+
 def test_annotation_id_zero_is_told_with_what_it_costs():
     truth = dataset(2, [(1, 1, TENS), (2, 1, TENS)], first_annotation_id=0)
     table = predictions(truth, [(1, 1, 0.9, SAME), (2, 1, 0.8, SAME)])
