@@ -24,7 +24,7 @@ from data_tools.predictions import Predictions
 from ensemble.fuse import fuse_members
 from ensemble.members import Member
 from ensemble.settings import FusionSettings
-from models.predict import PredictedFile, PredictRequest, predict
+from models.predict import PredictedFile, PredictRequest, predict, validation_file
 from models.run_folder import read_run
 from submit.scoring import score
 
@@ -107,15 +107,10 @@ def main(run: Path, views: tuple[str, ...], quick: bool, device: str) -> None:
         # The first pass of a process also pays for starting up: it is not the plain view's cost.
         predict(replace(request, views=()), Console(stderr=True))
         result = predict(request, Console(stderr=True))
-    truth = read_coco(validation_file(run))
+    truth = read_coco(validation_file(run, read_run(RunPaths(run))))
     print(machine_line())
     print(f"{run}, {len(truth.images)} validation images; mAP50*: the competition's metric")
     print("\n".join(markdown(table_rows(result, truth))))
-
-
-def validation_file(run: Path) -> Path:
-    """Return the file of the fold that the run held out."""
-    return Path(read_run(RunPaths(run))["data"]["val_json"]["path"])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
-from data_tools.paths import DataPaths, RunPaths
+from data_tools.files import sha256_of_file
+from data_tools.paths import DataPaths, RunPaths, WorkPaths
 from data_tools.prediction_files import write_predictions
 from data_tools.predictions import Predictions
 from data_tools.provenance import Provenance
@@ -119,10 +120,8 @@ def read_split(
         UserError: unknown classes, missing files or images.
     """
     image_root = request.data_root or Path(record["data_root"])
-    if request.split == "val":
-        path = Path(record["data"]["val_json"]["path"])
-    else:
-        path = DataPaths(image_root).test_json
+    is_val = request.split == "val"
+    path = validation_file(request.run, record) if is_val else DataPaths(image_root).test_json
     coco = read_coco(path)
     wanted = list(zip(config["category_ids"], config["classes"], strict=True))
     found = list(zip(coco.category_ids.tolist(), coco.category_names, strict=True))
@@ -136,6 +135,26 @@ def read_split(
         )
     require_images(coco, image_root)
     return coco, image_root
+
+
+def validation_file(run: Path, record: dict[str, Any]) -> Path:
+    """Return the file of the fold that a run held out, as it was in training.
+
+    Raises:
+        UserError: it is gone, or the folds were drawn anew since.
+    """
+    recorded = Path(record["data"]["val_json"]["path"])
+    # A work folder may have been moved, or be read from another place.
+    beside = WorkPaths(run.absolute().parents[2]).val_json(record["fold"])
+    path = recorded if recorded.is_file() else beside
+    if path.is_file() and sha256_of_file(path) != record["data"]["val_json"]["sha256"]:
+        raise UserError(
+            "the fold's validation file is not the one that the run held out in training",
+            where=path,
+            expected=f"the file with SHA-256 {record['data']['val_json']['sha256'][:16]}...",
+            next_step="draw the folds as they were, or train the run again",
+        )
+    return path
 
 
 def _names(categories: Sequence[tuple[int, str]]) -> str:

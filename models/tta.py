@@ -39,10 +39,11 @@ def predict_views(
     """
     import torch
 
+    from models.training.assembly import in_wanted_layout
     from models.training.evaluate import detect, detection_rows, eval_dataset
 
     torch_device = torch.device(device)
-    model = load_trained(paths, config).to(torch_device)
+    model = in_wanted_layout(load_trained(paths, config).to(torch_device), config)
     columns, seconds = [], {}
     with ProgressBar(console=console, disable=not console.is_terminal) as bar:
         for name in views:

@@ -209,6 +209,15 @@ def test_no_checkpoint(copied: RunPaths) -> None:
 
 
 @pytest.mark.slow
+def test_folds_drawn_anew_since_training(paths: RunPaths, copied: RunPaths) -> None:
+    record = json.loads(copied.run_json.read_text())
+    record["data"]["val_json"]["sha256"] = "0" * 64
+    copied.run_json.write_text(json.dumps(record))
+    result = run("predict", copied.root, "--split", "val", "--device", "cpu")
+    assert_one_message(result, "not the one that the run held out", "val_0.json")
+
+
+@pytest.mark.slow
 def test_torn_checkpoint(copied: RunPaths) -> None:
     copied.best_checkpoint.write_bytes(copied.best_checkpoint.read_bytes()[:5000])
     result = run("predict", copied.root, "--split", "val", "--device", "cpu")

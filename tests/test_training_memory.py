@@ -50,6 +50,13 @@ def test_one_image_that_does_not_fit_is_an_error() -> None:
     assert "image_size_wh" in caught.value.next_step
 
 
+def test_several_gpus_are_told_what_to_do() -> None:
+    batches = MicroBatches(8, 0, lambda text: None, can_change=False)
+    with pytest.raises(UserError, match="on one of several GPUs") as caught:
+        run_with_limit(batches, 8, 4)
+    assert "--set performance.micro_batch=4" in caught.value.next_step
+
+
 def test_other_errors_pass_through() -> None:
     def step(parts: int) -> None:
         raise RuntimeError("shapes do not match")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from models.training.metrics_log import MetricsLog, truncate_metrics
+from data_tools.paths import RunPaths
+from models.training.metrics_log import MetricsLog, WandbWriter, truncate_metrics
 from models.training.progress import PlainDisplay, TerminalDisplay, duration, make_display
 from models.training.speed import Speed
 
@@ -74,6 +76,37 @@ def test_what_came_after_the_checkpoint_goes(
     truncate_metrics(path, step, epoch)
     found = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(record["kind"], record["step"]) for record in found] == kept
+
+
+class FakeWandb:
+    """Stands for the package, which is not among the requirements."""
+
+    def __init__(self) -> None:
+        self.options: dict = {}
+        self.logged: list = []
+
+    def init(self, **options: object) -> FakeWandb:
+        self.options = options
+        return self
+
+    def log(self, values: dict, step: int) -> None:
+        self.logged.append((step, values))
+
+    def finish(self) -> None:
+        self.logged.append("finished")
+
+
+def test_wandb_stays_offline_without_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    writer = WandbWriter(RunPaths(tmp_path), {"epochs": 2}, "yolox/fold3")
+    writer.scalars({"loss": 1.5}, 7)
+    writer.close()
+    assert fake.options["mode"] == "offline"
+    assert fake.options["id"] == "yolox-fold3"  # the same on resuming: one curve
+    assert fake.logged == [(7, {"loss": 1.5}), "finished"]
 
 
 def test_duration() -> None:

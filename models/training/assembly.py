@@ -14,7 +14,7 @@ from models.training.box_weights import use_box_weights
 from models.training.distributed import World, barrier
 from models.training.ema import WeightAverage
 from models.training.evaluate import detect, eval_dataset, to_predictions
-from models.training.interrupt import InterruptRequest
+from models.training.interrupt import Interruption, InterruptRequest
 from models.training.loop import Trainer
 from models.training.memory import MicroBatches
 from models.training.optimizer import build_optimizer
@@ -54,14 +54,19 @@ def build_model(config: Mapping[str, Any], device: torch.device, world: World) -
     if world.size > 1 and device.type == "cuda":
         # The batch is that of all GPUs together, so its statistics are too.
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    options = config["performance"]
-    if options["channels_last"]:
-        model = model.to(memory_format=torch.channels_last)
-    if options["compile"]:
+    model = in_wanted_layout(model, config)
+    if config["performance"]["compile"]:
         # In place: the names of the weights stay as they are.
         model.backbone.compile()
         if model.with_neck:
             model.neck.compile()
+    return model
+
+
+def in_wanted_layout(model: nn.Module, config: Mapping[str, Any]) -> nn.Module:
+    """Return the model with its weights in the memory layout that the config asks for."""
+    if config["performance"]["channels_last"]:
+        return model.to(memory_format=torch.channels_last)
     return model
 
 
@@ -106,8 +111,13 @@ def build_trainer(
         average=None if ema is None else WeightAverage(model, ema["momentum"], ema["gamma"]),
         dataset=dataset,
         sampler=_sampler(config, len(dataset), world),
-        evaluate=_evaluation(run, model, val_dataset, world, device),
-        micro_batches=MicroBatches(share, config["performance"]["micro_batch"], display.message),
+        evaluate=_evaluation(run, model, val_dataset, world, device, interrupt),
+        micro_batches=MicroBatches(
+            share,
+            config["performance"]["micro_batch"],
+            display.message,
+            can_change=world.size == 1,
+        ),
         world=world,
         log=None,
         display=display,
@@ -155,11 +165,21 @@ def _stepper(
 
 
 def _evaluation(
-    run: PreparedRun, model: nn.Module, dataset: EvalDataset, world: World, device: torch.device
+    run: PreparedRun,
+    model: nn.Module,
+    dataset: EvalDataset,
+    world: World,
+    device: torch.device,
+    interrupt: InterruptRequest,
 ) -> Callable[[], Mapping[str, Any]]:
     from submit.scoring import score
 
     config = run.config
+
+    def stop_if_asked(images: int) -> None:
+        # The epoch's checkpoint is saved already. Several processes must stop at the same step.
+        if interrupt.signal_number and world.size == 1:
+            raise Interruption(interrupt.signal_number)
 
     def evaluate() -> Mapping[str, Any]:
         detections = detect(
@@ -170,6 +190,7 @@ def _evaluation(
             batch_size=max(1, config["batch_size"] // world.size),
             workers=config["workers"],
             world=world,
+            report=stop_if_asked,
         )
         predictions = to_predictions(detections, config["category_ids"], run.data.val)
         scores = score(predictions, run.data.val)

@@ -31,12 +31,21 @@ class MicroBatches:
         batch_size: images of this process in one optimizer step.
         micro_batch: images at once to begin with; 0 for the whole batch.
         report: called with a sentence whenever the size changes.
+        can_change: False where other processes would not follow: out of memory is an error then.
     """
 
-    def __init__(self, batch_size: int, micro_batch: int, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        batch_size: int,
+        micro_batch: int,
+        report: Callable[[str], None],
+        *,
+        can_change: bool = True,
+    ) -> None:
         self.batch_size = batch_size
         self.size = min(micro_batch or batch_size, batch_size)
         self._report = report
+        self._can_change = can_change
 
     @property
     def parts(self) -> int:
@@ -71,6 +80,13 @@ class MicroBatches:
             raise UserError(
                 f"out of memory with a single image at a time ({message})",
                 next_step="train at a smaller size, for example --set image_size_wh=[768,768]",
+            )
+        if not self._can_change:
+            raise UserError(
+                f"out of memory with {self.size} images at a time on one of several GPUs "
+                f"({message})",
+                next_step=f"add --resume --set performance.micro_batch={self.size // 2}: "
+                "the batch stays the same",
             )
         self.size //= 2
         self._report(

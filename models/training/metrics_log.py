@@ -89,12 +89,17 @@ def truncate_metrics(path: Path, step: int, epoch: int) -> None:
 
 
 class TensorBoardWriter:
-    """Event files in the run folder, one series per number."""
+    """Event files in the run folder, one series per number.
 
-    def __init__(self, folder: Path, purge_step: int) -> None:
+    Args:
+        folder: where the event files go.
+        last_step: step that the run continues after; 0 for a fresh one.
+    """
+
+    def __init__(self, folder: Path, last_step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder), purge_step=purge_step or None)
+        self._writer = SummaryWriter(str(folder), purge_step=last_step + 1 if last_step else None)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Record the numbers."""
