@@ -74,15 +74,20 @@ def sampling_positions(
 def by_torchvision(
     image: Tensor, offset: Tensor, weight: Tensor, geometry: Geometry, mask: Tensor | None
 ) -> Tensor:
-    """Call torchvision's compiled kernel."""
+    """Call torchvision's compiled kernel.
+
+    It wants one dtype. On a GPU under autocast torchvision itself takes float32; on the CPU it
+    does not, and fails.
+    """
+    dtype = torch.promote_types(torch.promote_types(image.dtype, offset.dtype), weight.dtype)
     return torchvision.ops.deform_conv2d(
-        image,
-        offset,
-        weight,
+        image.to(dtype),
+        offset.to(dtype),
+        weight.to(dtype),
         stride=geometry.stride,
         padding=geometry.padding,
         dilation=geometry.dilation,
-        mask=mask,
+        mask=None if mask is None else mask.to(dtype),
     )
 
 
