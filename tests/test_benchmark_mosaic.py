@@ -16,4 +16,4 @@ def test_quick_run_prints_every_pipeline_and_ratio():
     assert result.exit_code == 0
     names = ("ours: plain", "ours: mosaic + affine", "mmdet: Mosaic + affine", "mmdet: Cached")
     assert all(name in result.output for name in names)
-    assert len(re.findall(r"\d+\.\d\d x", result.output)) == 5
+    assert len(re.findall(r"\d+\.\d\d x", result.output)) == 6
