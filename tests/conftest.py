@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.demo import Demo, make_demo
+
+# A busy machine must not fail a property: hypothesis gives each example 0.2 s by default.
+settings.register_profile("boxcamp", deadline=None)
+settings.load_profile("boxcamp")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REAL_DATA = REPOSITORY.parent / "shared" / "data"
