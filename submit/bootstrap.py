@@ -56,13 +56,18 @@ def bootstrap_coco(matcher: CocoMatcher, counts_of_image: np.ndarray, key: str) 
 
 
 def interval(values: np.ndarray, *, samples_seed: int) -> dict[str, Any]:
-    """Return the central interval of bootstrap values as a JSON object."""
+    """Return the central interval of bootstrap values as a JSON object.
+
+    Samples without any truth have no value (NaN) and are left out; with none left the limits are
+    None.
+    """
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(values, [tail, 1 - tail])
+    known = values[~np.isnan(values)]
+    low, high = np.quantile(known, [tail, 1 - tail]).tolist() if len(known) else (None, None)
     return {
-        "low": float(low),
-        "high": float(high),
-        "standard_error": float(np.nanstd(values, ddof=1)) if len(values) > 1 else 0.0,
+        "low": low,
+        "high": high,
+        "standard_error": float(known.std(ddof=1)) if len(known) > 1 else None,
         "confidence": CONFIDENCE,
         "samples": len(values),
         "seed": samples_seed,

@@ -34,6 +34,16 @@ def labels(subject: Subject) -> Iterator[Finding]:
         yield finding("error", "unknown_labels", message, subject.boxes(unknown))
 
 
+def no_classes(subject: Subject) -> Iterator[Finding]:
+    """Images files without classes, against which no label can be checked."""
+    if not subject.dataset.categories:
+        message = (
+            f"{subject.dataset.source} lists no classes, so labels were only checked to be whole "
+            "numbers"
+        )
+        yield finding("warning", "no_classes", message, (1, ()))
+
+
 def scores(subject: Subject) -> Iterator[Finding]:
     """Scores outside [0, 1]."""
     scores = subject.raw.scores

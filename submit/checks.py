@@ -26,6 +26,7 @@ ERROR_CHECKS: tuple[Check, ...] = (
     file_checks.missing_images,
 )
 WARNING_CHECKS: tuple[Check, ...] = (
+    box_checks.no_classes,
     box_checks.outside,
     box_checks.looks_normalised,
     box_checks.emptiness,
@@ -74,6 +75,12 @@ def check_raw(
         file_bytes=path.stat().st_size,
         findings=tuple(findings),
     )
+
+
+def unreadable(path: str | Path, format_name: str, error: UserError) -> CheckResult:
+    """Return the result for a file that could not even be read: one error, the message."""
+    found = Finding("error", "unreadable", str(error), 1)
+    return CheckResult(str(path), format_name, 0, 0, 0, 0, (found,))
 
 
 def refuse_errors(

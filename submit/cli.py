@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from data_tools.command_line import CommandGroup
+from data_tools.errors import UserError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMAT_FILE = click.option(
@@ -93,9 +94,14 @@ def check(
           --against work/submission.csv
     """
     from submit.check_report import check_text, json_text
-    from submit.checks import check_file
+    from submit.checks import check_file, unreadable
 
-    result = check_file(submission, images, format_name=format_name, format_file=format_file)
+    try:
+        result = check_file(submission, images, format_name=format_name, format_file=format_file)
+    except UserError as error:
+        if not as_json:
+            raise
+        result, against = unreadable(submission, format_name, error), None
     difference = None
     if against is not None:
         from submit.comparison import compare_files

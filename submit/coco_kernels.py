@@ -163,7 +163,7 @@ def _match_group(
             outcome[row] = HIT
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def accumulate(
     outcome: np.ndarray,
     order: np.ndarray,
@@ -208,7 +208,7 @@ def accumulate(
     return result
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _interpolated_precision(
     outcome: np.ndarray,
     rows: np.ndarray,

@@ -112,7 +112,7 @@ def first_claims(
     return hits
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def average_precisions(
     hits: np.ndarray,
     order: np.ndarray,

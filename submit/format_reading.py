@@ -13,7 +13,14 @@ from data_tools.errors import UserError
 from data_tools.predictions import Predictions, predictions_from_rows
 from data_tools.provenance import Provenance
 from data_tools.submission_csv import header_text, read_text_table
-from submit.formats import DEFAULT_FORMAT, SubmissionFormat, find_format, image_names, label_names
+from submit.formats import (
+    DEFAULT_FORMAT,
+    SubmissionFormat,
+    find_format,
+    image_names,
+    label_names,
+    with_classes,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,7 +38,8 @@ class RawSubmission:
         row_of_box: (N,) position in `names` of each box; rows whose numbers do not divide into
             boxes have none.
         label_texts: (N,) label of each box as written; the single class where there is no label.
-        class_index: (N,) position in the dataset's categories; -1 for an unknown label.
+        category_ids: (C,) category ids of the dataset; where it lists none, those of the file.
+        class_index: (N,) position in `category_ids`; -1 for an unknown label.
         image_index: (R,) position in the dataset's images; -1 for an unknown name.
         scores: (N,) float64; NaN for what is no number.
         boxes_xyxy: (N, 4) float64 pixels; NaN likewise, and where the image is unknown.
@@ -44,6 +52,7 @@ class RawSubmission:
     field_counts: np.ndarray
     row_of_box: np.ndarray
     label_texts: pl.Series
+    category_ids: np.ndarray
     class_index: np.ndarray
     image_index: np.ndarray
     scores: np.ndarray
@@ -79,7 +88,7 @@ def read_submission(
     return predictions_from_rows(
         dataset.image_ids,
         dataset.image_ids[raw.image_index[raw.row_of_box]],
-        dataset.category_ids[raw.class_index],
+        raw.category_ids[raw.class_index],
         raw.scores,
         raw.boxes_xyxy,
         provenance=Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
@@ -108,12 +117,12 @@ def read_raw(
     """Read a file without refusing its content.
 
     Raises:
-        UserError: the file is missing, torn, or lacks a column of the format.
+        UserError: the file is missing, torn, or has other columns than the format.
     """
     if submission_format.row_per == "coco_json":
         return _raw_of_coco_results(path, submission_format, dataset)
     table = read_text_table(path)
-    if not set(submission_format.columns) <= set(table.columns):
+    if sorted(submission_format.columns) != sorted(table.columns):
         raise UserError(
             f"the header is {header_text(table.columns)!r}",
             where=path,
@@ -228,10 +237,12 @@ def _raw(
 ) -> RawSubmission:
     import polars as pl
 
+    labels = columns.get("label")
+    if labels is not None and not dataset.categories and submission_format.label_key == "id":
+        dataset = with_classes(dataset, _whole_numbers(labels))
     classes = label_names(submission_format, dataset)
     positions = {name: place for place, name in enumerate(image_names(submission_format, dataset))}
     image_index = np.array([positions.get(name, -1) for name in names], dtype=np.int64)
-    labels = columns.get("label")
     if labels is None:
         labels = pl.repeat(classes[0], len(row_of_box), eager=True)
     numeric = {field: column for field, column in columns.items() if field != "label"}
@@ -247,12 +258,20 @@ def _raw(
         field_counts=np.asarray(field_counts, dtype=np.int64),
         row_of_box=row_of_box,
         label_texts=labels,
+        category_ids=dataset.category_ids,
         class_index=_class_index(labels, classes, submission_format),
         image_index=image_index,
         scores=arrays["score"],
         boxes_xyxy=_corners(arrays, submission_format, dataset, image_index[row_of_box]),
         not_a_number=not_a_number,
     )
+
+
+def _whole_numbers(labels: pl.Series) -> np.ndarray:
+    import polars as pl
+
+    texts = labels.str.replace(r"\.0+$", "")
+    return texts.cast(pl.Int64, strict=False).drop_nulls().to_numpy()
 
 
 def _class_index(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import yaml
 
 from data_tools.coco import CocoDataset
@@ -118,6 +119,17 @@ def image_names(submission_format: SubmissionFormat, dataset: CocoDataset) -> li
     return names
 
 
+def with_classes(dataset: CocoDataset, labels: np.ndarray) -> CocoDataset:
+    """Return the dataset with these category ids as its classes, if it lists none itself.
+
+    Competitions hand out a `test.json` of images only; then the labels in use are all there is.
+    """
+    if dataset.categories:
+        return dataset
+    ids = np.unique(labels).tolist()
+    return replace(dataset, categories=tuple({"id": i, "name": str(i)} for i in ids))
+
+
 def label_names(submission_format: SubmissionFormat, dataset: CocoDataset) -> list[str]:
     """Return what the format calls each class, in the order of the dataset's categories.
 
@@ -138,6 +150,13 @@ def label_names(submission_format: SubmissionFormat, dataset: CocoDataset) -> li
         return [str(position) for position in range(len(dataset.categories))]
     if submission_format.label_key == "id":
         return [str(category_id) for category_id in dataset.category_ids.tolist()]
+    if len(set(dataset.category_names)) != len(dataset.category_names):
+        raise UserError(
+            f"two classes have the same name, which is all that format "
+            f"{submission_format.name!r} writes",
+            where=dataset.source,
+            expected="different class names, or a format with `label_key: id`",
+        )
     spaced = [name for name in dataset.category_names if name.split() != [name]]
     if spaced and submission_format.row_per == "image":
         raise UserError(

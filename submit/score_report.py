@@ -74,4 +74,6 @@ def _number(value: float | None) -> str:
 
 def _interval(result: dict[str, Any], key: str = "competition_map50") -> str:
     found = result["intervals"].get(key)
-    return f"  [{found['low']:.4f}, {found['high']:.4f}]" if found else ""
+    if not found or found["low"] is None:
+        return ""
+    return f"  [{found['low']:.4f}, {found['high']:.4f}]"

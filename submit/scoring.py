@@ -149,7 +149,7 @@ def _id_zero_note(table: ScoringTable, max_detections: int) -> str:
     return (
         "the truth has an annotation with id 0, and pycocotools counts the box that finds it as a "
         "miss; so do the COCO figures here, to be everyone's. With ids from 1 they would be "
-        f"map {found['map']:.6f}, map50 {found['map50']:.6f}"
+        f"map {found['map'] or 0:.6f}, map50 {found['map50'] or 0:.6f}"
     )
 
 

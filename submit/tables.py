@@ -22,7 +22,7 @@ class ScoringTable:
     Attributes:
         image_ids: (I,) int64, ascending; an image index is a position in it.
         category_ids: (C,) int64 in the order of the truth file.
-        category_names: (C,) names in the same order.
+        category_names: (C,) names in the same order, made different from each other.
         rows: (N,) int64 row in the predictions of each scored box; boxes of a class that the
             truth file does not list are left out and counted in `unknown_class_boxes`.
         image_index, class_index: (N,) int64 of each scored box.
@@ -87,7 +87,7 @@ def scoring_table(predictions: Predictions, truth: CocoDataset) -> ScoringTable:
     return ScoringTable(
         image_ids=predictions.image_ids,
         category_ids=category_ids,
-        category_names=truth.category_names,
+        category_names=distinct_names(truth),
         rows=np.arange(len(predictions))[chosen],
         image_index=predictions.image_index_of_row[chosen],
         class_index=class_of_row[chosen],
@@ -100,6 +100,15 @@ def scoring_table(predictions: Predictions, truth: CocoDataset) -> ScoringTable:
         truth_iscrowd=truth.iscrowd,
         truth_ids=truth.annotation_ids,
         unknown_class_boxes=int((~known).sum()),
+    )
+
+
+def distinct_names(dataset: CocoDataset) -> tuple[str, ...]:
+    """Return the class names; of names that stand twice, each with its category id."""
+    names = dataset.category_names
+    return tuple(
+        f"{name} ({category_id})" if names.count(name) > 1 else name
+        for name, category_id in zip(names, dataset.category_ids.tolist(), strict=True)
     )
 
 

@@ -12,7 +12,7 @@ from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
 from data_tools.predictions import Predictions, predictions_from_rows
 from submit.format_writing import keeps_area, write_in_format
-from submit.formats import DEFAULT_FORMAT, SubmissionFormat, find_format
+from submit.formats import DEFAULT_FORMAT, SubmissionFormat, find_format, with_classes
 from submit.tables import check_same_images, positions_of
 from submit.trimming import Trim, trimmed
 
@@ -53,6 +53,7 @@ def prepared(predictions: Predictions, dataset: CocoDataset) -> tuple[Prediction
     _refuse_unknown_labels(predictions, dataset)
     position, _ = positions_of(predictions.image_id_of_row, dataset.image_ids)
     clipped = clip_boxes(predictions.boxes_xyxy, dataset.sizes_wh[position].astype(np.float32))
+    clipped += np.float32(0)  # turns -0.0 into 0.0
     changed = (clipped != predictions.boxes_xyxy).any(axis=1)
     has_area = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
     rising = np.zeros(len(predictions), dtype=bool)
@@ -112,7 +113,9 @@ def write_submission(
     }  # fmt: skip
     submission_format = replace(submission_format, **digits)
     dataset = read_coco(images_file)
-    predictions, report = prepared(read_predictions(predictions_file, dataset), dataset)
+    predictions = read_predictions(predictions_file, dataset)
+    dataset = with_classes(dataset, predictions.labels)
+    predictions, report = prepared(predictions, dataset)
     predictions, report = _trimmed(predictions, report, trim)
     predictions, report = _without_rounded_away(predictions, report, dataset, submission_format)
     write_in_format(out, predictions, dataset, submission_format)

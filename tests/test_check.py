@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,6 +116,32 @@ def test_column_order_is_a_warning(tmp_path):
     lines = ["image_id,PredictionString", f"{ROW},{BOTH} ", "test/0002.jpg,"]
     result = found(check(tmp_path, lines))
     assert result["column_order"] == ("warning", 1)
+
+
+def images_only(dataset_):
+    return replace(dataset_, categories=())
+
+
+def test_labels_are_whole_numbers_at_least_where_the_images_file_lists_no_classes(tmp_path):
+    result = check(tmp_path, GOOD, dataset_=images_only(dataset(2)))
+    assert found(result) == {"no_classes": ("warning", 1)}
+    lines = replaced(1, f"{BOTH} x 0.5 1 1 2 2 ,{ROW}")
+    result = check(tmp_path, lines, dataset_=images_only(dataset(2)))
+    assert found(result)["unknown_labels"] == ("error", 1)
+
+
+def test_json_of_a_file_that_cannot_be_read_is_json(tmp_path):
+    result = run(tmp_path, ["a,b"], "--json")
+    assert result.exit_code == 2
+    (error,) = json.loads(result.output)["errors"]
+    assert error["code"] == "unreadable"
+    assert "the header is 'a,b'" in error["message"]
+
+
+def test_a_column_too_many_is_no_submission(tmp_path):
+    result = run(tmp_path, [f",{HEADER}", *(f"{n},{line}" for n, line in enumerate(GOOD[1:]))])
+    assert result.exit_code == 2
+    assert "the header is" in result.output
 
 
 def test_marks_of_spreadsheets_are_warnings(tmp_path):

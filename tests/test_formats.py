@@ -200,6 +200,8 @@ def test_names_that_a_format_cannot_express_are_refused(tmp_path):
     )  # fmt: skip
     with pytest.raises(UserError, match="1 images share their name"):
         text_of("kaggle", same_stem, [], tmp_path)
+    with pytest.raises(UserError, match="two classes have the same name"):
+        text_of("kaggle_normalised", images_of(classes=("x", "x")), [], tmp_path)
     assert not (tmp_path / "out").exists()
 
 

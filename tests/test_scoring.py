@@ -13,6 +13,7 @@ from data_tools.errors import UserError
 from data_tools.provenance import Provenance
 from submit.disagreement import count_reasons, disagreements
 from submit.leaks import leak_line, leak_report, member_names
+from submit.score_report import score_text
 from submit.scoring import score
 from tests.scoring_cases import (
     dataset,
@@ -105,6 +106,25 @@ def test_labels_that_the_truth_does_not_list_are_counted():
     assert found["competition_map50"] == 1.0
     assert found["boxes"] == 2
     assert found["notes"][0].startswith("1 boxes have a label that the truth file does not list")
+
+
+def test_truth_of_crowds_only_has_no_coco_figures():
+    truth = dataset(2, [(1, 1, TENS)], crowds=(0,), first_annotation_id=0)
+    found = score(predictions(truth, [(1, 1, 0.5, SAME)]), truth, bootstrap_samples=10)
+    assert found["map"] is None
+    assert found["intervals"]["map"]["low"] is None
+    json.dumps(found, allow_nan=False)
+    text = score_text({"file": "x", **found})
+    assert "map50                 -" in text
+
+
+def test_classes_of_one_name_stay_apart():
+    plain = dataset(1, [(1, 1, TENS), (1, 2, TENS)])
+    truth = replace(plain, categories=({"id": 1, "name": "x"}, {"id": 2, "name": "x"}))
+    found = score(predictions(truth, [(1, 1, 0.5, SAME)]), truth)["per_class"]
+    assert {name: row["competition_ap50"] for name, row in found.items()} == {
+        "x (1)": 1.0, "x (2)": 0.0,
+    }  # fmt: skip
 
 
 def test_truth_boxes_without_area_are_counted_out():

@@ -81,6 +81,16 @@ def test_write_of_empty_predictions_lists_every_image(files):
     assert (files / "out.csv").read_text().count("\n") == 3
 
 
+def test_write_for_a_file_of_images_only(files):
+    write_coco(files / "truth.json", replace(TRUTH, categories=(), annotations=()))
+    for name in ("aistages", "rows", "coco"):
+        result = write(files, "--format", name)
+        assert result.exit_code == 0, result.output
+        result = run("check", files / "out.csv", "--images", files / "truth.json", "--format", name)
+        assert result.exit_code == 0, result.output
+    assert '"category_id": 2' in (files / "out.csv").read_text()
+
+
 def test_score_prints_and_writes_both_metrics(files):
     out = files / "score.json"
     result = run("score", files / "val.parquet", "--truth", files / "truth.json", "--json", out,
