@@ -20,6 +20,7 @@ from data_tools.paths import RunPaths
 from models.run_folder import sole_trainer
 from models.train import TrainRequest, train
 from models.training.checkpoint import load_checkpoint
+from models.training.interrupt import Interruption
 from models.training.loop import Trainer
 from tests.training_cases import quiet_console, tiny_request, write_tiny_data
 
@@ -167,6 +168,29 @@ def test_killed_before_any_checkpoint_of_that_step(
     train(request_named(root, name, resume=True), quiet_console())
     assert_same_training(final_state(root, name), never_killed)
     assert logged_steps(root, name) == [1, 2, 3, 4, 5, 6]
+
+
+def test_stopped_inside_the_validation(
+    root: Path, never_killed: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.training import assembly
+
+    real_detect = assembly.detect
+
+    def detect_after_signal(*arguments: object, **options: object) -> list:
+        os.kill(os.getpid(), signal.SIGINT)
+        return real_detect(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(assembly, "detect", detect_after_signal)
+        with pytest.raises(Interruption) as caught:
+            train(request_named(root, "validating"), quiet_console())
+    assert caught.value.exit_status == 130
+    run = json.loads((metrics_of(root, "validating").parent / "run.json").read_text())
+    assert run["state"] == "interrupted"
+    assert final_state(root, "validating")["progress"]["step"] == STEPS / 2
+    train(request_named(root, "validating", resume=True), quiet_console())
+    assert_same_training(final_state(root, "validating"), never_killed)
 
 
 def test_torn_last_checkpoint_falls_back_to_the_one_before(root: Path, never_killed: dict) -> None:
