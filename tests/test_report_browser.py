@@ -310,7 +310,7 @@ def test_fused_box_shows_its_sources(page, reports):
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", chosen)
     chosen.send_keys(Keys.ENTER)
     rows = find(page, f"{FUSION} table.sources tbody tr")
-    highlighted = find(page, f"{FUSION} .stage:nth-child(1) rect.chosen")
+    highlighted = find(page, f"{FUSION} .stage:nth-child(1) rect.box.chosen")
     assert len(rows) == len(highlighted) >= 1
     file = reports["space"].work / "ensemble" / "val.sources.parquet"
     scores = {round(score, 3) for score in pq.read_table(file).column("score").to_pylist()}

@@ -190,16 +190,22 @@ class Viewer {
 
   scoredBox(group, layer, box, index, pane) {
     const [xmin, ymin, xmax, ymax, label, score, hit] = box;
-    const sources = this.chosen === null ? null : this.sourcesOf(this.chosen);
-    const isSource = sources && sources.some((s) => s.member === layer.name && s.index === index);
-    if (score < this.score && !isSource) return;
+    const state = this.stateOf(layer, index, pane);
+    if (score < this.score && state !== "chosen") return;
     const text = `${layer.name}: ${this.className(label)} ${score.toFixed(2)}${hit ? "" : ", false"}`;
     const rectangle = this.rectangle(group, [xmin, ymin, xmax, ymax], layer.colour, !hit, text);
-    this.tag(group, xmin, ymin, `${this.className(label)} ${score.toFixed(2)}`, "above", layer.colour);
-    if (!this.paired) return;
-    if (pane === 1) this.makeChoosable(rectangle, index, text);
-    if (sources && pane === 0) rectangle.classList.add(isSource ? "chosen" : "faded");
-    if (pane === 1 && this.chosen !== null) rectangle.classList.add(this.chosen === index ? "chosen" : "faded");
+    if (state !== "faded") this.tag(group, xmin, ymin, `${this.className(label)} ${score.toFixed(2)}`, "above", layer.colour);
+    if (this.paired && pane === 1) this.makeChoosable(rectangle, index, text);
+    if (state) [rectangle, rectangle.previousSibling].forEach((part) => part.classList.add(state));
+  }
+
+  // While a fused box is chosen, it and its sources stand out from the others.
+  stateOf(layer, index, pane) {
+    if (!this.paired || this.chosen === null) return "";
+    const stands = pane === 1
+      ? this.chosen === index
+      : this.sourcesOf(this.chosen).some((source) => source.member === layer.name && source.index === index);
+    return stands ? "chosen" : "faded";
   }
 
   makeChoosable(rectangle, index, text) {
