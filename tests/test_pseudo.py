@@ -175,6 +175,18 @@ def test_the_surest_boxes_of_an_image_stay(workspace):
     assert counts.boxes_over_maximum == 4
 
 
+def test_the_surest_boxes_stay_when_a_file_lists_them_last(workspace):
+    train = workspace.train(0)
+    predictions = predictions_from_rows(
+        workspace.test.image_ids, [0, 0], [0, 10], [0.6, 0.8], np.tile([0, 0, 9, 9], (2, 1)),
+        row_order="file",
+    )  # fmt: skip
+    thresholds = given_thresholds(train, 0.5, {})
+    rules = PseudoRules(max_boxes=1)
+    dataset, _ = build_pseudo_set(train, workspace.test, predictions, thresholds, rules)
+    assert dataset.annotations[-1]["score"] == pytest.approx(0.8)
+
+
 def test_soft_weights_are_the_scores(workspace):
     dataset, counts = build(workspace, threshold=0.1, rules=PseudoRules(weight="score"))
     added = dataset.annotations[-counts.boxes :]
@@ -297,6 +309,27 @@ def test_the_validation_part_is_found_beside_the_training_part_or_given(workspac
 def test_the_validation_part_of_another_fold_is_a_mistake(workspace):
     with pytest.raises(UserError, match="images are in the training and in the validation part"):
         workspace.make(val=workspace.work / "folds/val_1.json")
+
+
+def test_the_seeds_regret_labels_on_the_whole_training_set_are_refused(workspace):
+    # The team appended its pseudo-labels to all training images, those of valid3 included.
+    whole = workspace.data / "train.json"
+    held_out = len(workspace.val(0).images)
+    with pytest.raises(UserError, match=f"{held_out} images are in the training and in the"):
+        workspace.make(train=whole, val=workspace.work / "folds/val_0.json")
+    with pytest.raises(UserError, match="not known which images the fold is validated on"):
+        workspace.make(train=whole)
+
+
+def test_a_submission_from_elsewhere_is_refused_and_marked_when_forced(workspace):
+    rows = [f"0 0.9 5 6 25 36 ,test/{k:04d}.jpg" for k in range(TEST_IMAGES)]
+    path = workspace.root / "theirs.csv"
+    path.write_text("PredictionString,image_id\n" + "\n".join(rows) + "\n")
+    with pytest.raises(UserError, match="not known what the teacher theirs was trained on"):
+        workspace.make(predictions=path)
+    note = workspace.make(predictions=path, force=True).info["boxcamp"]
+    assert note["pseudo_images"] == TEST_IMAGES
+    assert "not known" in note["leaked"][0]
 
 
 def test_pseudo_labels_are_not_piled_on_pseudo_labels(workspace):
