@@ -23,6 +23,7 @@ from models.mmdet_library import (
     TOODHead,
 )
 from models.ops.deform_conv import deform_conv2d
+from models.performance.tood_loss import BatchedTaskAlignment
 
 
 class DeformableConv2d(ModulatedDeformConv2dPack):
@@ -43,8 +44,8 @@ class DeformableConv2d(ModulatedDeformConv2dPack):
         )
 
 
-class TaskAlignedHead(TOODHead):
-    """TOOD's head; its sampling of the box maps runs on Boxcamp's operator."""
+class TaskAlignedHead(BatchedTaskAlignment, TOODHead):
+    """TOOD's head; its sampling of the box maps and its loss are Boxcamp's."""
 
     def deform_sampling(self, feat: Tensor, offset: Tensor) -> Tensor:
         """Sample each channel of (N, C, H, W) at its own (N, 2C, H, W) offsets, bilinearly."""
