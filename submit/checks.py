@@ -11,8 +11,8 @@ from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
 from submit import box_checks, file_checks
 from submit.findings import CheckResult, Finding, Subject
-from submit.format_reading import RawSubmission, read_raw
 from submit.formats import DEFAULT_FORMAT, SubmissionFormat, find_format
+from submit.raw_submission import RawSubmission, read_raw
 
 Check = Callable[[Subject], Iterator[Finding]]
 ERROR_CHECKS: tuple[Check, ...] = (

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from data_tools.coco import CocoDataset
-from submit.format_reading import RawSubmission
 from submit.formats import SubmissionFormat
+from submit.raw_submission import RawSubmission
 
 MAX_EXAMPLES = 3
 

@@ -22,4 +22,4 @@ def test_quick_run_prints_every_peer_with_the_same_answer(monkeypatch):
     differences = {name: float(difference) for _, name, _, difference in rows}
     assert differences.pop("hotcoco") < 1e-4  # off by its rounding
     assert max(differences.values()) < 1e-9
-    assert "bootstrap sample of competition_map50" in result.output
+    assert "CPU per variant, once matched" in result.output
