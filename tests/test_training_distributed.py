@@ -43,14 +43,14 @@ def test_two_gloo_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     write_tiny_data(tmp_path)
     request = dataclasses.replace(
-        tiny_request(tmp_path, model="tood", name="one"), overrides=OVERRIDES
+        tiny_request(tmp_path, model="tood", name="one", epochs=1), overrides=OVERRIDES
     )
     train(request, quiet_console())
     settings = [argument for text in OVERRIDES for argument in ("--set", text)]
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
         "-m", "models", "train", "tood", "--data", str(request.data_root), "--work",
-        str(request.work_root), "--fold", "0", "--scale", "smoke", "--epochs", "2", "--batch", "4",
+        str(request.work_root), "--fold", "0", "--scale", "smoke", "--epochs", "1", "--batch", "4",
         "--workers", "0", "--device", "cpu", "--name", "two", *settings,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -59,7 +59,7 @@ def test_two_gloo_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     assert done.stdout.count("run folder:") == 1  # only one process talks
 
     one, two = records(tmp_path, "one"), records(tmp_path, "two")
-    assert [r["step"] for r in two if r["kind"] == "step"] == [1, 2, 3, 4, 5, 6]
+    assert [r["step"] for r in two if r["kind"] == "step"] == [1, 2, 3]
     for alone, together in zip(one, two, strict=True):
         if alone["kind"] == "step":
             # Sums are taken in another order: 1e-4 relative, 1e-6 at the first step.
