@@ -6,18 +6,19 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from data_tools.errors import UserError
-from ensemble.layout import Candidates, Clusters, empty_candidates, empty_clusters
-from ensemble.methods import method_kernel, score_scales
+from ensemble.layout import empty_candidates, empty_clusters
+from ensemble.methods import Kernel, method_kernel, score_scales
 from ensemble.settings import FusionSettings
 from ensemble.table import MemberTable
 from ensemble.table_kernel import collect_candidates, pack_clusters, rank_clusters
 
-# Small enough that threads finish together and the progress bar moves, large enough that the
-# calls themselves cost nothing.
+# Small enough that a run's arrays stay in the cache, that memory does not grow with the table and
+# that threads finish together; large enough that the calls themselves cost nothing.
 ROWS_PER_CHUNK = 40_000
 
 Progress = Callable[[int], None]
@@ -63,6 +64,16 @@ class FusedTable:
     repairs: Repairs
 
 
+class _Part(NamedTuple):
+    """Fused boxes of a run of images: (n,) counts, columns of K boxes, (4,) repair counts."""
+
+    counts: np.ndarray
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+    repairs: np.ndarray
+
+
 def fuse_table(
     table: MemberTable,
     settings: FusionSettings,
@@ -83,19 +94,14 @@ def fuse_table(
     """
     weights = source_weights(table, settings)
     kernel = method_kernel(settings, weights, iou_per_class(table, settings))
-    candidates = empty_candidates(table.slots, table.rows.boxes_xyxy.dtype)
-    clusters = empty_clusters(table.slots)
-    order = np.empty(len(clusters.scores), np.int32)
-    collect = _collector(table, score_scales(settings, weights), settings.skip, candidates)
+    scales = score_scales(settings, weights)
+    cluster_of_row = np.full(len(table.rows.scores), -1, np.int64)
+    chunks = _chunks(table.slots)
 
-    def work(first: int, last: int) -> tuple[int, np.ndarray]:
-        repairs = collect(first, last)
-        kernel(first, last, candidates, clusters)
-        rank_clusters(first, last, candidates, clusters, order)
-        return last - first, repairs
+    def work(first: int, last: int) -> _Part:
+        return _fuse_images(first, last, table, scales, settings.skip, kernel, cluster_of_row)
 
-    repairs = _run_chunks(work, _chunks(table.slots), threads, progress)
-    return _whole_columns(table, candidates, clusters, order, repairs)
+    return _joined(table, chunks, _run_chunks(work, chunks, threads, progress), cluster_of_row)
 
 
 def source_weights(table: MemberTable, settings: FusionSettings) -> np.ndarray:
@@ -159,65 +165,85 @@ def _chunks(slots: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
 
 
-def _collector(
-    table: MemberTable, scales: np.ndarray, skip: float, candidates: Candidates
-) -> Callable[[int, int], np.ndarray]:
-    """Return a function that fills the candidates of some images and counts repairs."""
-
-    def collect(first: int, last: int) -> np.ndarray:
-        largest = int(np.diff(table.slots[first : last + 1]).max(initial=1))
-        picked = empty_candidates(np.array([0, largest + 1]), table.rows.boxes_xyxy.dtype)
-        repairs = np.zeros(4, np.int64)
-        collect_candidates(
-            first, last, table.rows, scales, table.class_ids, table.sizes_wh, float(skip),
-            picked, candidates, repairs,
-        )  # fmt: skip
-        return repairs
-
-    return collect
+def _fuse_images(
+    first: int,
+    last: int,
+    table: MemberTable,
+    scales: np.ndarray,
+    skip: float,
+    kernel: Kernel,
+    cluster_of_row: np.ndarray,
+) -> _Part:
+    """Fuse a run of images; `cluster_of_row` gets places within the run."""
+    rows = table.rows._replace(offsets=table.rows.offsets[:, first : last + 1].copy())
+    slots = table.slots[first : last + 1] - table.slots[first]
+    box_dtype = table.rows.boxes_xyxy.dtype
+    largest = int(np.diff(slots).max(initial=0))
+    picked = empty_candidates(np.array([0, largest + 1]), box_dtype)
+    candidates, clusters = empty_candidates(slots, box_dtype), empty_clusters(slots)
+    repairs = np.zeros(4, np.int64)
+    sizes_wh = table.sizes_wh[first:last]
+    collect_candidates(
+        rows, scales, table.class_ids, sizes_wh, float(skip), picked, candidates, repairs
+    )
+    kernel(candidates, clusters)
+    order = np.empty(len(clusters.scores), np.int32)
+    rank_clusters(candidates, clusters, order)
+    offsets = np.concatenate([[0], np.cumsum(clusters.counts)]).astype(np.int64)
+    size = int(offsets[-1])
+    boxes, scores, classes = np.empty((size, 4)), np.empty(size), np.empty(size, np.int32)
+    pack_clusters(candidates, clusters, order, offsets, boxes, scores, classes, cluster_of_row)
+    return _Part(clusters.counts, boxes, scores, classes, repairs)
 
 
 def _run_chunks(
-    work: Callable[[int, int], tuple[int, np.ndarray]],
+    work: Callable[[int, int], _Part],
     chunks: Sequence[tuple[int, int]],
     threads: int | None,
     progress: Progress | None,
-) -> Repairs:
-    total = np.zeros(4, np.int64)
+) -> list[_Part]:
     # Threads of our own instead of numba's: its thread layers crash when used from two threads or
     # after a fork, compile for seconds longer and cannot report progress.
     with ThreadPoolExecutor(max_workers=threads or usable_cores()) as pool:
         futures = [pool.submit(work, first, last) for first, last in chunks]
         try:
             for future in as_completed(futures):
-                images, repairs = future.result()
-                total += repairs
+                images = len(future.result().counts)
                 if progress:
                     progress(images)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return Repairs(*total.tolist())
+    return [future.result() for future in futures]
 
 
-def _whole_columns(
+def _joined(
     table: MemberTable,
-    candidates: Candidates,
-    clusters: Clusters,
-    order: np.ndarray,
-    repairs: Repairs,
+    chunks: Sequence[tuple[int, int]],
+    parts: Sequence[_Part],
+    cluster_of_row: np.ndarray,
 ) -> FusedTable:
-    offsets = np.concatenate([[0], np.cumsum(clusters.counts)]).astype(np.int64)
-    size = int(offsets[-1])
-    boxes, scores, classes = np.empty((size, 4)), np.empty(size), np.empty(size, np.int32)
-    cluster_of_row = np.full(len(table.rows.scores), -1, np.int64)
-    pack_clusters(candidates, clusters, order, offsets, boxes, scores, classes, cluster_of_row)
+    """Put the parts one after the other; `cluster_of_row` is moved along in place."""
+    start = 0
+    for (first, last), part in zip(chunks, parts, strict=True):
+        for offsets in table.rows.offsets:
+            own = cluster_of_row[offsets[first] : offsets[last]]
+            own[own >= 0] += start
+        start += len(part.scores)
+    classes = _concatenated([part.classes for part in parts], np.zeros(0, np.int32))
+    counts = _concatenated([part.counts for part in parts], np.zeros(0, np.int64))
     return FusedTable(
         image_ids=table.image_ids,
-        offsets=offsets,
-        boxes_xyxy=boxes,
-        scores=scores,
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        boxes_xyxy=_concatenated([part.boxes_xyxy for part in parts], np.zeros((0, 4))),
+        scores=_concatenated([part.scores for part in parts], np.zeros(0)),
         labels=table.class_ids[classes],
         cluster_of_row=cluster_of_row,
-        repairs=repairs,
+        repairs=Repairs(*np.sum([part.repairs for part in parts], axis=0, initial=0).tolist())
+        if parts
+        else Repairs(0, 0, 0, 0),
     )
+
+
+def _concatenated(arrays: list[np.ndarray], empty: np.ndarray) -> np.ndarray:
+    return np.concatenate(arrays) if arrays else empty

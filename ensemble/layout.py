@@ -1,7 +1,7 @@
 """The arrays that the kernels share.
 
-A kernel works on the images `first <= i < last`. Image i owns the slots from `slots[i]` on in every
-array of `Candidates` and `Clusters`; `counts[i]` of them are used.
+A kernel works on a run of images, numbered from 0. Image i owns the slots from `slots[i]` on in
+every array of `Candidates` and `Clusters`; `counts[i]` of them are used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Rows(NamedTuple):
-    """The boxes of all members, one after the other; member m owns `offsets[m, 0]` onwards.
+    """The boxes of all members, one after the other.
 
     Attributes:
         offsets: (M, I + 1) int64; member m's boxes on image i are rows

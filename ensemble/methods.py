@@ -1,4 +1,4 @@
-"""The kernel of each method, ready to be called on a range of images."""
+"""The kernel of each method, ready to be called on a run of images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ensemble.layout import Candidates, Clusters
 from ensemble.settings import CONFIDENCE_TYPES, DECAYS, FusionSettings
 
-Kernel = Callable[[int, int, Candidates, Clusters], None]
+Kernel = Callable[[Candidates, Clusters], None]
 
 
 def method_kernel(
@@ -48,10 +48,8 @@ def _wbf(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray
     confidence = CONFIDENCE_TYPES.index(settings.confidence)
     total, overflow = float(weights.sum()), bool(settings.allows_overflow)
 
-    def kernel(first: int, last: int, candidates: Candidates, clusters: Clusters) -> None:
-        fuse_wbf(
-            first, last, candidates, weights, total, iou_of_class, confidence, overflow, clusters
-        )
+    def kernel(candidates: Candidates, clusters: Clusters) -> None:
+        fuse_wbf(candidates, weights, total, iou_of_class, confidence, overflow, clusters)
 
     return kernel
 
@@ -59,8 +57,8 @@ def _wbf(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray
 def _nms(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray) -> Kernel:
     from ensemble.nms_kernel import fuse_nms
 
-    def kernel(first: int, last: int, candidates: Candidates, clusters: Clusters) -> None:
-        fuse_nms(first, last, candidates, iou_of_class, clusters)
+    def kernel(candidates: Candidates, clusters: Clusters) -> None:
+        fuse_nms(candidates, iou_of_class, clusters)
 
     return kernel
 
@@ -71,8 +69,8 @@ def _soft_nms(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.nd
     decay = dict(zip(DECAYS, (LINEAR, GAUSSIAN), strict=True))[settings.decay]
     sigma, floor = float(settings.sigma), float(settings.score_floor)
 
-    def kernel(first: int, last: int, candidates: Candidates, clusters: Clusters) -> None:
-        fuse_soft_nms(first, last, candidates, iou_of_class, decay, sigma, floor, clusters)
+    def kernel(candidates: Candidates, clusters: Clusters) -> None:
+        fuse_soft_nms(candidates, iou_of_class, decay, sigma, floor, clusters)
 
     return kernel
 
@@ -80,7 +78,7 @@ def _soft_nms(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.nd
 def _nmw(settings: FusionSettings, weights: np.ndarray, iou_of_class: np.ndarray) -> Kernel:
     from ensemble.nmw_kernel import fuse_nmw
 
-    def kernel(first: int, last: int, candidates: Candidates, clusters: Clusters) -> None:
-        fuse_nmw(first, last, candidates, iou_of_class, clusters)
+    def kernel(candidates: Candidates, clusters: Clusters) -> None:
+        fuse_nmw(candidates, iou_of_class, clusters)
 
     return kernel

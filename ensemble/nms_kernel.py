@@ -45,18 +45,15 @@ def _group_end(candidates: Candidates, start: int, image_end: int) -> int:
 
 
 @compiled
-def fuse_nms(
-    first: int, last: int, candidates: Candidates, iou_of_class: np.ndarray, clusters: Clusters
-) -> None:
+def fuse_nms(candidates: Candidates, iou_of_class: np.ndarray, clusters: Clusters) -> None:
     """Keep each candidate that no better kept one of its class overlaps by more than the threshold.
 
     Args:
-        first, last: images to work on.
         candidates: grouped by class, each group in the order in which boxes are considered.
         iou_of_class: (C,) thresholds.
         clusters: filled in place; a suppressed box belongs to the kept box that suppressed it.
     """
-    for image in range(first, last):
+    for image in range(len(candidates.counts)):
         base, count = candidates.slots[image], 0
         image_end = base + candidates.counts[image]
         for i in range(base, image_end):
@@ -100,8 +97,6 @@ def _decay(iou: float, decay: int, threshold: float, sigma: float) -> float:
 
 @compiled
 def fuse_soft_nms(
-    first: int,
-    last: int,
     candidates: Candidates,
     iou_of_class: np.ndarray,
     decay: int,
@@ -112,7 +107,6 @@ def fuse_soft_nms(
     """Lower each candidate's score by its overlap with every better one of its class.
 
     Args:
-        first, last: images to work on.
         candidates: grouped by class.
         iou_of_class: (C,) thresholds; only the linear decay uses them.
         decay: LINEAR or GAUSSIAN.
@@ -121,10 +115,10 @@ def fuse_soft_nms(
         clusters: filled in place with decayed scores, each class in the order of selection.
     """
     longest = 1
-    for image in range(first, last):
+    for image in range(len(candidates.counts)):
         longest = max(longest, candidates.counts[image])
     order, scores = np.empty(longest, np.int64), np.empty(longest, np.float64)
-    for image in range(first, last):
+    for image in range(len(candidates.counts)):
         base, count = candidates.slots[image], 0
         image_end = base + candidates.counts[image]
         start = base

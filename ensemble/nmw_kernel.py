@@ -39,23 +39,20 @@ def _add(
 
 
 @compiled
-def fuse_nmw(
-    first: int, last: int, candidates: Candidates, iou_of_class: np.ndarray, clusters: Clusters
-) -> None:
+def fuse_nmw(candidates: Candidates, iou_of_class: np.ndarray, clusters: Clusters) -> None:
     """Average each kept box with those it suppresses, by score times overlap with the kept box.
 
     Args:
-        first, last: images to work on.
         candidates: grouped by class, each group by falling score.
         iou_of_class: (C,) a box joins the kept box that it overlaps most, if by more than this.
         clusters: filled in place; the score is that of the kept box, in single precision.
     """
     longest = 1
-    for image in range(first, last):
+    for image in range(len(candidates.counts)):
         longest = max(longest, candidates.counts[image])
     box_sums, share_sums = np.empty((longest, 4), np.float32), np.empty(longest, np.float64)
     kept = np.empty(longest, np.int64)
-    for image in range(first, last):
+    for image in range(len(candidates.counts)):
         base, count, group_start, group_class = candidates.slots[image], 0, 0, -1
         for i in range(base, base + candidates.counts[image]):
             if candidates.classes[i] != group_class:

@@ -161,11 +161,11 @@ def _group_rows(
 
 
 def run_on_image(
-    kernel: Callable[[int, int, Candidates, Clusters], None], candidates: Candidates
+    kernel: Callable[[Candidates, Clusters], None], candidates: Candidates
 ) -> Clusters:
     """Return the clusters of one image, cut to their number."""
     clusters = empty_clusters(candidates.slots)
-    kernel(0, 1, candidates, clusters)
+    kernel(candidates, clusters)
     count = int(clusters.counts[0])
     return Clusters(
         counts=clusters.counts,

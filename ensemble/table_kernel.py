@@ -156,8 +156,6 @@ def _order_by_class_and_score(
 
 @compiled
 def collect_candidates(
-    first: int,
-    last: int,
     rows: Rows,
     scales: np.ndarray,
     class_ids: np.ndarray,
@@ -167,11 +165,10 @@ def collect_candidates(
     candidates: Candidates,
     repairs: np.ndarray,
 ) -> None:
-    """Fill `candidates` for some images.
+    """Fill `candidates`.
 
     Args:
-        first, last: images to work on.
-        rows: all members' boxes.
+        rows: all members' boxes; `offsets` are of the run of images.
         scales: (S,) float64 factor on the scores of each sub-member.
         class_ids: (C,) int64 ascending; every label is among them.
         sizes_wh: (I, 2) width and height of each image.
@@ -186,7 +183,7 @@ def collect_candidates(
     ends = np.empty(len(class_ids) + 1, np.int64)
     order = np.empty(len(picked.scores), np.int64)
     spare = np.empty(len(picked.scores), np.int64)
-    for image in range(first, last):
+    for image in range(len(candidates.counts)):
         limits = (float(sizes_wh[image, 0]), float(sizes_wh[image, 1]))
         count = _pick_boxes(image, rows, scales, class_ids, limits, skip, picked, repairs)
         _order_by_class_and_score(picked, count, rank_of_class, ends, order, spare)
@@ -203,15 +200,13 @@ def collect_candidates(
 
 
 @compiled
-def rank_clusters(
-    first: int, last: int, candidates: Candidates, clusters: Clusters, order: np.ndarray
-) -> None:
+def rank_clusters(candidates: Candidates, clusters: Clusters, order: np.ndarray) -> None:
     """Write to each slot of `order` which of its image's fused boxes belongs there by score."""
     longest = 1
-    for image in range(first, last):
+    for image in range(len(clusters.counts)):
         longest = max(longest, clusters.counts[image])
     local, spare = np.empty(longest, np.int64), np.empty(longest, np.int64)
-    for image in range(first, last):
+    for image in range(len(clusters.counts)):
         start, count = candidates.slots[image], clusters.counts[image]
         for i in range(count):
             local[i] = count - 1 - i
@@ -235,11 +230,12 @@ def pack_clusters(
     """Copy all clusters to whole columns, each image's by falling score.
 
     Args:
-        candidates, clusters: of all images.
+        candidates, clusters: of the run of images.
         order: from `rank_clusters`; overwritten.
         offsets: (I + 1,) where each image's fused boxes begin in the columns.
         boxes_xyxy, scores, classes: (K, ...) columns of the fused boxes, filled in place.
-        cluster_of_row: (N,) filled in place where a row of the input joined a fused box.
+        cluster_of_row: (N,) of the whole table, filled in place where a row joined a fused box
+            with that box's place in the columns.
     """
     for image in range(len(clusters.counts)):
         start, target = candidates.slots[image], offsets[image]

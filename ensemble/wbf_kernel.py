@@ -183,8 +183,6 @@ def _cluster_image(
 
 @compiled
 def fuse_wbf(
-    first: int,
-    last: int,
     candidates: Candidates,
     weights: np.ndarray,
     weights_total: float,
@@ -193,10 +191,9 @@ def fuse_wbf(
     allows_overflow: bool,
     clusters: Clusters,
 ) -> None:
-    """Fill `clusters` for some images.
+    """Fill `clusters`.
 
     Args:
-        first, last: images to work on.
         candidates: boxes of all members, grouped by class, each group by falling score.
         weights: (S,) weight of each sub-member; all count, also those without a box here.
         weights_total: their sum.
@@ -206,7 +203,7 @@ def fuse_wbf(
         clusters: filled in place, in the order in which clusters were started.
     """
     longest = 1
-    for image in range(first, last):
+    for image in range(len(candidates.counts)):
         longest = max(longest, candidates.counts[image])
     running = _Running(
         np.empty((longest, 4), np.float32),
@@ -217,7 +214,7 @@ def fuse_wbf(
     )
     by_member = confidence in (BOX_AND_MODEL_AVG, ABSENT_MODEL_AWARE_AVG)
     present = np.empty((longest if by_member else 0, len(weights)), np.bool_)
-    for image in range(first, last):
+    for image in range(len(candidates.counts)):
         count = _cluster_image(image, candidates, weights, iou_of_class, running, present, clusters)
         clusters.counts[image] = count
         _rescale_scores(
