@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_tools.coco import CocoDataset, coco_from_dict
+from data_tools.coco import CocoDataset, coco_from_dict, read_coco
 from data_tools.errors import UserError
 from models.data import decode
 from models.data.dataset import TrainDataset
@@ -139,6 +140,18 @@ def test_boxes_are_grouped_by_image_in_any_file_order():
     table = annotation_table(coco)
     starts = [table.boxes_xyxy[table.rows(index)][:, 0].tolist() for index in range(3)]
     assert starts == [[1, 3], [], [0, 2]]
+
+
+@pytest.mark.real_data
+def test_table_of_the_real_annotations(real_data):
+    table = annotation_table(read_coco(real_data / "recycle_train.json.gz"))
+    assert len(table) == 4883
+    assert set(table.labels.tolist()) == set(range(10))
+    left_out = sum(table.left_out.values()) - table.left_out["clipped"]
+    assert len(table.boxes_xyxy) + left_out == 23144
+    assert left_out <= 5
+    assert table.boxes_xyxy.min() >= 0
+    assert table.boxes_xyxy.max() <= 1024
 
 
 # Samples
@@ -388,11 +401,20 @@ def test_a_mosaic_costs_about_one_decoded_image(tmp_path, monkeypatch, augment):
     assert len(reads) <= 1.02 * 4 * (len(own) - half)
 
 
+class Collecting(TrainDataset):
+    """Collects garbage now and then, as Python does by itself sooner or later."""
+
+    def __getitem__(self, key: SampleKey) -> Sample:
+        if key.epoch >= 12 and key.index < 4:
+            gc.collect()
+        return super().__getitem__(key)
+
+
 def test_memory_of_workers_stays_flat_over_twenty_epochs(tmp_path):
     """Each image shown again and again must not add up: neither decoded nor composed ones."""
     coco = draw_images(tmp_path, [(320, 320)] * 64, boxes_per_image=1)
     block = {"mosaic": 1.0, "affine": {"probability": 0.5}, "cache_mb": 4}
-    dataset = TrainDataset(coco, tmp_path, block, (320, 320), 42, 20)
+    dataset = Collecting(coco, tmp_path, block, (320, 320), 42, 20)
     sampler = EpochSampler(64, 8, 42)
     loader = train_loader(dataset, sampler, 2)
     measured = {(0, 2), (9, 7), (19, 7)}

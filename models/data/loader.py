@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -117,3 +118,6 @@ def _start_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # One thread per worker: OpenCV's own pool would compete with the other workers.
     cv2.setNumThreads(0)
+    # Collecting garbage writes to every object it looks at, which would copy the main process's
+    # memory page by page; what was inherited is left out of it.
+    gc.freeze()
