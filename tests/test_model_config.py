@@ -215,3 +215,12 @@ def test_resolving_needs_neither_torch_nor_mmdet():
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_setting_is_documented_with_its_default(repository):
+    page = (repository / "docs" / "models.md").read_text()
+    for setting in SETTINGS:
+        row = f"| `{setting.key}` | `{json.dumps(setting.default)}` | {setting.expected} |"
+        assert row in page, setting.key
+    for name in model_names():
+        assert f"models/{name}/README.md" in page
