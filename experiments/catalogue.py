@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_tools.coco import CocoDataset
+from data_tools.errors import UserError
+from experiments.leaks import read_validation_truth, run_leaks
 from experiments.run_folder import Run, read_runs
 from experiments.spec import Experiment, read_experiment
 from experiments.spec_file import SHIPPED
@@ -28,10 +31,23 @@ def shipped_experiments() -> list[Experiment]:
 
 def listed_runs(work: Path) -> list[ListedRun]:
     """Describe every run under a work root."""
-    return [_listed(run) for run in read_runs(work)]
+    truth_of_fold: dict[int | None, CocoDataset | None] = {}
+    listed = []
+    for run in read_runs(work):
+        if run.fold not in truth_of_fold:
+            truth_of_fold[run.fold] = _truth_or_none(run, work)
+        listed.append(_listed(run, run_leaks(run, truth_of_fold[run.fold])))
+    return listed
 
 
-def _listed(run: Run) -> ListedRun:
+def _truth_or_none(run: Run, work: Path) -> CocoDataset | None:
+    try:
+        return read_validation_truth(run, work)
+    except UserError:
+        return None  # the folds are gone: only the leaks that the run recorded are known
+
+
+def _listed(run: Run, leaks: tuple[str, ...]) -> ListedRun:
     score = run.epochs[-1]["val"].get("competition_map50") if run.epochs else None
     of = run.config.get("epochs", "?")
-    return ListedRun(run.name, run.state, f"{run.last_epoch}/{of}", score, bool(run.leaked))
+    return ListedRun(run.name, run.state, f"{run.last_epoch}/{of}", score, bool(leaks))

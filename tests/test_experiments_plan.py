@@ -429,3 +429,13 @@ def test_unknown_command_lists_the_four():
     outcome = CliRunner().invoke(main, ["compere"])
     assert outcome.exit_code == 2
     assert "compare, list, report, run" in outcome.output
+
+
+def test_list_marks_a_run_whose_teacher_saw_the_fold(tmp_path):
+    space = make_workspace(tmp_path, train=3, val=6, test=2)
+    space.add_run("clean")
+    space.add_run("taught", teachers=(space.val.file_names[0],))
+    output = CliRunner().invoke(main, ["list", "--work", str(space.work)]).output
+    lines = {line.split("/")[0]: line for line in output.splitlines() if "/fold3" in line}
+    assert "LEAKED" not in lines["clean"]
+    assert lines["taught"].endswith("LEAKED")

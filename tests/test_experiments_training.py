@@ -174,7 +174,7 @@ def test_one_arm_through_the_command_line_in_its_own_process(place, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=580,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "mosaic_smoke-base-seed7: missing" in done.stdout

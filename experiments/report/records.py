@@ -7,23 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_tools.provenance import KIT_VERSION
+from experiments.leaks import run_leaks
 from experiments.report.gather import Material, Source
 from experiments.run_folder import Run
 
 
-def run_records(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Return one entry per run: state, command, versions, data hashes."""
-    return [_record(run) for run in runs]
+def run_records(material: Material) -> list[dict[str, Any]]:
+    """Return one entry per run: state, command, versions, data hashes, leaks."""
+    records = []
+    for run in material.runs:
+        truth = material.truth if run.fold == material.fold else None
+        records.append(_record(run, run_leaks(run, truth)))
+    return records
 
 
-def _record(run: Run) -> dict[str, Any]:
+def _record(run: Run, leaks: Sequence[str]) -> dict[str, Any]:
     info = run.info
     score = run.epochs[-1]["val"].get("competition_map50") if run.epochs else None
     minutes = info.get("minutes_per_epoch")
     return {
         "name": run.name,
         "state": run.state,
-        "leaked": list(run.leaked),
+        "leaked": list(leaks),
         "command": info.get("command", "-"),
         "epochs": f"{run.last_epoch} of {run.config.get('epochs', '?')}",
         "seed": run.seed,

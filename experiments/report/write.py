@@ -79,7 +79,7 @@ def write_report(path: Path, options: ReportOptions) -> Summary:
         scores=score_table(material),
         experiments=experiments,
         data=data,
-        runs=run_records(material.runs),
+        runs=run_records(material),
         files=source_records(material.sources),
         kit=kit_record(material),
         notes=notes,
