@@ -55,6 +55,11 @@ class Explanation:
     silent: tuple[str, ...]
 
 
+def class_names(dataset: CocoDataset) -> dict[int, str]:
+    """Return category id -> name, as the dataset has them."""
+    return dict(zip(dataset.category_ids.tolist(), dataset.category_names, strict=True))
+
+
 def find_image(dataset: CocoDataset, image: str) -> int:
     """Return the id of an image given by file name, the end of its file name, or id."""
     exact = dataset.image_id_of_file_name.get(image)

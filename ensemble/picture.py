@@ -7,7 +7,7 @@ from pathlib import Path
 from data_tools.coco import CocoDataset
 from data_tools.errors import UserError
 from data_tools.files import whole_file
-from ensemble.explain import Explanation
+from ensemble.explain import Explanation, class_names
 
 # Wong's palette: told apart by most colour-blind readers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
@@ -33,7 +33,7 @@ def write_picture(
 
     check_picture_path(path)
     image = _open_image(Path(data_root) / explanation.file_name)
-    names = dict(zip(dataset.category_ids.tolist(), dataset.category_names, strict=True))
+    names = class_names(dataset)
     members = sorted({box.member for fused in explanation.fused for box in fused.boxes})
     colour_of = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(members)}
     width, height = image.size
@@ -46,9 +46,9 @@ def write_picture(
             draw.rectangle(_corners(box.box_xyxy), outline=colour_of[box.member], width=2)
     for fused in reversed(explanation.fused):
         corners = _corners(fused.box_xyxy, shift=width)
-        colour = COLOURS[sorted(names).index(fused.label) % len(COLOURS)]
+        colour = COLOURS[fused.label % len(COLOURS)]
         draw.rectangle(corners, outline=colour, width=2)
-        text = f"{names[fused.label]} {fused.score:.2f}"
+        text = f"{names.get(fused.label, fused.label)} {fused.score:.2f}"
         draw.text((corners[0] + 3, corners[1] + 2), text, fill=colour)
     for line, name in enumerate(members):
         draw.text((6, height + line * MARGIN + 5), name, fill=colour_of[name])

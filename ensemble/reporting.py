@@ -12,7 +12,7 @@ from rich.table import Table
 
 from data_tools.coco import CocoDataset
 from ensemble.audit import Audit
-from ensemble.explain import Explanation, MemberBox
+from ensemble.explain import Explanation, MemberBox, class_names
 from ensemble.fuse import Fusion
 from ensemble.members import Member
 from ensemble.settings import FusionSettings
@@ -53,7 +53,7 @@ def explanation_table(
     explanation: Explanation, dataset: CocoDataset, settings: FusionSettings
 ) -> Table:
     """Return one image's clusters as a table."""
-    names = dict(zip(dataset.category_ids.tolist(), dataset.category_names, strict=True))
+    names = class_names(dataset)
     title = f"{explanation.file_name}: {settings.method}, IoU {settings.iou:g}"
     table = Table(title=title, caption=_silent_caption(explanation))
     for heading in ("box", "class", "from", "score", "weight", "IoU", "xmin ymin xmax ymax"):
@@ -63,13 +63,23 @@ def explanation_table(
         origin = _count(len(fused.boxes), "box", "es")
         origin += " of " + _count(len({box.member for box in fused.boxes}), "member", "s")
         corners = _corners(fused.box_xyxy)
-        row = (str(number), names[fused.label], origin, f"{fused.score:.4f}", "", "", corners)
+        row = (
+            str(number),
+            names.get(fused.label, str(fused.label)),
+            origin,
+            f"{fused.score:.4f}",
+            "",
+            "",
+            corners,
+        )
         table.add_row(*row, style="bold")
         for box in fused.boxes:
             table.add_row("", "", *_member_cells(box))
         table.add_section()
     for box in explanation.left_out:
-        table.add_row("left out", names[box.label], *_member_cells(box), style="dim")
+        table.add_row(
+            "left out", names.get(box.label, str(box.label)), *_member_cells(box), style="dim"
+        )
     return table
 
 

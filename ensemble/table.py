@@ -132,17 +132,17 @@ def _sources(members: Sequence[Predictions]) -> tuple[np.ndarray, np.ndarray, tu
 
 
 def _checked_classes(members: Sequence[Predictions], dataset: CocoDataset) -> np.ndarray:
-    """Return the category ids, ascending, after making sure that no label is outside them."""
+    """Return the category ids, ascending, after making sure that no label is outside them.
+
+    A dataset that lists no categories (images only) takes those of the members.
+    """
+    if not len(dataset.category_ids):
+        labels = [np.unique(member.labels) for member in members]
+        return np.unique(np.concatenate(labels))
     class_ids = np.sort(dataset.category_ids)
     for number, member in enumerate(members, start=1):
-        if len(member) == 0:
-            continue
         position = np.minimum(np.searchsorted(class_ids, member.labels), len(class_ids) - 1)
-        unknown = (
-            class_ids[position] != member.labels
-            if len(class_ids)
-            else member.labels == member.labels
-        )
+        unknown = class_ids[position] != member.labels
         if unknown.any():
             raise UserError(
                 f"member {number} has {int(unknown.sum())} boxes of unknown classes, "

@@ -12,10 +12,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from data_tools.coco import read_coco
 from data_tools.prediction_files import read_predictions
 from ensemble.cli import main
 from ensemble.settings import FusionSettings, read_settings, settings_from_dict, write_settings
-from tests.fusion_files import Workspace
+from tests.fusion_files import Workspace, dataset_dict
 
 LEFT = (0, 0, 40, 40)
 LEFT_TOO = (0, 0, 50, 40)  # IoU with LEFT .8
@@ -229,6 +230,18 @@ def test_explain_shows_clusters_and_draws_them(two, space):
     assert "42.5" in result.output and f"{40 / 42.5:.3f}" in result.output
     with Image.open(picture) as drawn:
         assert drawn.size[0] == 200
+
+
+def test_explain_without_names_of_classes(space):
+    path = space.root / "images.json"
+    path.write_text(json.dumps({**dataset_dict(), "categories": []}))
+    member = space.add_parquet("m.parquet", read_coco(path), [(10, 5, 0.9, *LEFT)])
+    (space.root / "test").mkdir()
+    Image.new("RGB", (100, 80), "gray").save(space.root / "test" / "0000.jpg")
+    words = ["--images", path, "--out", space.root / "o.parquet", "--explain", "0000.jpg"]
+    drawing = ["--picture", space.root / "p.png", "--data", space.root]
+    result = run("fuse", member, *words, *drawing)
+    assert result.exit_code == 0 and "1 box of 1 member" in result.output
 
 
 def test_explain_names_silent_members(two):

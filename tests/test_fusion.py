@@ -260,6 +260,15 @@ def test_a_label_that_is_no_category_is_refused():
         build_table([make_member(dataset, [(10, 2, 0.5, *LEFT)])], dataset)
 
 
+def test_a_dataset_of_images_only_takes_the_classes_of_the_members():
+    dataset = coco_from_dict({**dataset_dict(), "categories": []})
+    member = make_member(dataset, [(10, 5, 0.5, *LEFT), (10, 3, 0.4, *LEFT)])
+    fused = fuse_table(build_table([member], dataset), FusionSettings())
+    assert fused.labels.tolist() == [5, 3]
+    empty = fuse_table(build_table([make_member(dataset, [])], dataset), FusionSettings())
+    assert len(empty.scores) == 0
+
+
 @pytest.mark.real_data
 def test_real_submissions_fuse_as_the_reference_fuses_them(real_data):
     images = [
