@@ -17,7 +17,8 @@ from data_tools.prediction_files import write_predictions
 from data_tools.predictions import predictions_from_rows
 from data_tools.provenance import Provenance
 from data_tools.pseudo.build import PseudoRules, build_pseudo_set
-from data_tools.pseudo.command import PseudoRequest, make_pseudo_sets, requests_of_folds
+from data_tools.pseudo.command import make_pseudo_sets
+from data_tools.pseudo.request import PseudoRequest, requests_of_folds
 from data_tools.pseudo.thresholds import given_thresholds
 from data_tools.split import split_dataset, write_split
 from tests.coco_cases import coco_dict, image, random_coco, write_dict, write_images

@@ -72,7 +72,8 @@ def pseudo(**options: Any) -> None:
         --out work/pseudo/round1/train_3.json
     """
     from data_tools.pseudo.build import PseudoRules
-    from data_tools.pseudo.command import PseudoRequest, make_pseudo_sets, requests_of_folds
+    from data_tools.pseudo.command import make_pseudo_sets
+    from data_tools.pseudo.request import PseudoRequest, requests_of_folds
 
     rules = PseudoRules(options.pop("min_boxes"), options.pop("max_boxes"), options.pop("weight"))
     folds = _fold_numbers(options.pop("folds"))
