@@ -321,3 +321,16 @@ def test_check_of_a_real_size_answers_at_once_and_imports_nothing_heavy(
 def cpu_seconds_of_children():
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["cascade_fpn_e20", "swin_dyhead_ce"])
+def test_real_submissions_pass(real_data, tmp_path, name):
+    images = coco_from_dict(
+        {"images": [{"id": n, "file_name": f"test/{n:04d}.jpg", "width": 1024, "height": 1024}
+                    for n in range(4871)],
+         "categories": [{"id": n, "name": str(n)} for n in range(10)]}
+    )  # fmt: skip
+    write_coco(tmp_path / "test.json", images)
+    result = check_file(real_data / "submissions" / f"{name}.csv.gz", tmp_path / "test.json")
+    assert result.findings == ()

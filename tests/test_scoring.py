@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from benchmarks.scoring_scenes import first_images, submission_rows
+from data_tools.coco import read_coco
 from data_tools.errors import UserError
 from data_tools.provenance import Provenance
 from submit.disagreement import count_reasons, disagreements
@@ -207,3 +209,17 @@ def test_every_reason_to_disagree():
     assert {reason.split(":")[0] for reason in reasons} == {
         "its best truth was taken", "its image has no truth", "crowd truth",
     }  # fmt: skip
+
+
+@pytest.mark.real_data
+def test_both_metrics_are_their_peers_on_the_boxes_of_real_submissions(real_data):
+    """Test image i is laid on train image i: real spread over classes, little to hit."""
+    whole = read_coco(real_data / "recycle_train.json.gz")
+    rows = submission_rows(whole, real_data / "submissions")
+    truth, table = first_images(whole, rows, 400)
+    found = score(table, truth)
+    assert found["boxes"] == len(table) > 9000
+    assert found["competition_map50"] == pytest.approx(map_boxes_answer(truth, table)[0], abs=1e-9)
+    expected, _ = pycocotools_answer(truth, table)
+    keys = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
+    assert [found[key] for key in keys] == pytest.approx(expected, abs=1e-9)
