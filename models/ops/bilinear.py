@@ -19,23 +19,34 @@ def bilinear_corners(y: Tensor, x: Tensor, height: int, width: int) -> tuple[Ten
         height, width: size of the image.
 
     Returns:
-        pixels: (..., 4) int64 index into the flattened image; a corner outside points at the
+        pixels: (..., 4) int32 index into the flattened image; a corner outside points at the
             nearest pixel inside.
         weights: (..., 4), zero with zero gradient for a corner outside. At a whole position the
             gradient is the one towards the next pixel, as in torchvision.
     """
-    top, left = y.detach().floor(), x.detach().floor()
-    below, right = y - top, x - left
-    weight_y = torch.stack([1 - below, 1 - below, below, below], dim=-1)
-    weight_x = torch.stack([1 - right, right, 1 - right, right], dim=-1)
+    top, bottom, weight_top, weight_bottom = _neighbours(y, height)
+    left, right, weight_left, weight_right = _neighbours(x, width)
+    top, bottom = top * width, bottom * width
+    pixels = torch.stack([top + left, top + right, bottom + left, bottom + right], dim=-1)
+    weights = [
+        weight_top * weight_left,
+        weight_top * weight_right,
+        weight_bottom * weight_left,
+        weight_bottom * weight_right,
+    ]
+    return pixels, torch.stack(weights, dim=-1)
+
+
+def _neighbours(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the two whole positions around each, held inside, and their weights along one axis."""
+    whole = position.detach().floor()
+    part = position - whole
     # Clamped first: a far position must not overflow the integer. -2 and `size` are outside.
-    top = top.clamp(-2, height).long()
-    left = left.clamp(-2, width).long()
-    corner_y = torch.stack([top, top, top + 1, top + 1], dim=-1)
-    corner_x = torch.stack([left, left + 1, left, left + 1], dim=-1)
-    inside = (corner_y >= 0) & (corner_y < height) & (corner_x >= 0) & (corner_x < width)
-    pixels = corner_y.clamp(0, height - 1) * width + corner_x.clamp(0, width - 1)
-    return pixels, weight_y * weight_x * inside
+    low = whole.clamp(-2, size).to(torch.int32)
+    high = low + 1
+    weight_low = (1 - part) * ((low >= 0) & (low < size))
+    weight_high = part * ((high >= 0) & (high < size))
+    return low.clamp(0, size - 1), high.clamp(0, size - 1), weight_low, weight_high
 
 
 @dataclass(frozen=True)
@@ -60,12 +71,11 @@ def plan_rows(pixels: Tensor, weights: Tensor, rows: int, *, image_gradient: boo
     """Prepare sampling from a table of `rows` rows, for any number of channels.
 
     Args:
-        pixels: (S, 4) index of each sample's corners.
+        pixels: (S, 4) int32 index of each sample's corners.
         weights: (S, 4) of the corners.
         rows: length of the table.
         image_gradient: whether the table's gradient will be wanted.
     """
-    pixels = pixels.to(torch.int32)
     if not image_gradient:
         return RowPlan(pixels, weights)
     flat = pixels.reshape(-1)

@@ -193,7 +193,8 @@ def _plan_of_groups(
     pixels, weights = bilinear_corners(y.permute(order), x.permute(order), height, width)
     if mask is not None:
         weights = weights * mask.reshape(y.shape).permute(order).unsqueeze(-1)
-    first_pixel = torch.arange(batch, device=image.device) * (height * width)
+    images = torch.arange(batch, device=image.device, dtype=torch.int32)
+    first_pixel = images * (height * width)
     pixels = pixels + first_pixel.view(-1, 1, 1, 1, 1, 1)
     samples = batch * out_h * kernel_h * out_w * kernel_w
     image_gradient = image.requires_grad and torch.is_grad_enabled()
