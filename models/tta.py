@@ -83,7 +83,7 @@ def load_trained(paths: RunPaths, config: Mapping[str, Any]) -> Any:
         UserError: there is no such checkpoint yet, or it cannot be read.
     """
     from models.build import build_detector
-    from models.training.checkpoint import load_checkpoint
+    from models.training.checkpoint import load_checkpoint, load_weights
 
     if not paths.best_checkpoint.is_file():
         raise UserError(
@@ -92,5 +92,5 @@ def load_trained(paths: RunPaths, config: Mapping[str, Any]) -> Any:
             next_step="train it for at least one epoch",
         )
     model = build_detector(config)
-    model.load_state_dict(load_checkpoint(paths.best_checkpoint)["model"])
+    load_weights(model, load_checkpoint(paths.best_checkpoint)["model"])
     return model.eval()

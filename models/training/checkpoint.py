@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from data_tools.errors import UserError
 from data_tools.files import whole_file
@@ -61,6 +64,19 @@ def load_checkpoint(path: str | Path, *, map_location: str = "cpu") -> dict[str,
             expected="a checkpoint that this kit wrote",
             next_step="it may have been cut off: use another one, or train again",
         ) from None
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Load a whole state dict that this kit saved.
+
+    mmcv's deformable convolutions announce their version on every load: that is not printed.
+    """
+    level = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        model.load_state_dict(weights)
+    finally:
+        logging.disable(level)
 
 
 def load_last(paths: RunPaths) -> tuple[dict[str, Any] | None, list[str]]:

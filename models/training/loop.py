@@ -12,7 +12,7 @@ from torch import nn
 
 from data_tools.paths import RunPaths
 from models.data.loader import train_loader
-from models.training.checkpoint import save_checkpoint, save_last
+from models.training.checkpoint import load_weights, save_checkpoint, save_last
 from models.training.distributed import (
     World,
     broadcast_from_main,
@@ -280,7 +280,7 @@ class Trainer:
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from what `save` wrote."""
         self.progress = Progress(**state["progress"])
-        self.model.load_state_dict(state["model"])
+        load_weights(self.model, state["model"])
         self.stepper.optimizer.load_state_dict(state["optimizer"])
         self.stepper.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
