@@ -99,9 +99,12 @@ FULL: dict[str, Any] = {
 
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
-    "epochs": 10,
+    # Validation and checkpoints cost as much as half an epoch of this size: have fewer of them.
+    "epochs": 4,
+    "repeat": 4,
     "batch_size": 4,
-    "optimizer": {"type": "AdamW", "lr": 1.5e-3, "weight_decay": 0.02},
+    "workers": 1,
+    "optimizer": {"type": "AdamW", "lr": 2e-3, "weight_decay": 0.02},
     "schedule": {"type": "cosine", "warmup_iterations": 50, "min_lr_ratio": 0.01},
     "ema": {"momentum": 0.005, "gamma": 100.0},
     "init": "none",
@@ -109,19 +112,20 @@ SMOKE: dict[str, Any] = {
     "architecture": {
         "backbone": {
             "type": "SmallResNeXt",
-            "depth": 14,
+            "depth": 26,
             "groups": 1,
             "base_width": 4,
-            "base_channels": 24,
+            "base_channels": 16,
             "num_stages": 4,
             "out_indices": [0, 1, 2, 3],
             "frozen_stages": -1,
             "norm_cfg": {"type": "BN", "requires_grad": True},
             "norm_eval": False,
+            "zero_init_residual": False,
             "style": "pytorch",
         },
         "neck": {
-            "in_channels": [96, 192, 384, 768],
+            "in_channels": [64, 128, 256, 512],
             "out_channels": 48,
             "num_outs": 4,
             "norm_cfg": {"type": "BN", "requires_grad": True},
@@ -129,9 +133,13 @@ SMOKE: dict[str, Any] = {
         "bbox_head": {
             "in_channels": 48,
             "feat_channels": 48,
-            "stacked_convs": 4,
+            "stacked_convs": 3,
             "norm_cfg": {"type": "GN", "num_groups": 8, "requires_grad": True},
             "anchor_generator": {"octave_base_scale": 4, "strides": [8, 16, 32, 64]},
+            # In so short a training the box loss would leave the shared layers little for classes.
+            "initial_loss_cls": {"loss_weight": 2.0},
+            "loss_cls": {"loss_weight": 2.0},
+            "loss_bbox": {"loss_weight": 1.0},
         },
         "train_cfg": {"initial_epoch": 2},
         "test_cfg": {"score_thr": 0.01},

@@ -99,14 +99,16 @@ FULL: dict[str, Any] = {
 
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
-    "epochs": 16,
+    "epochs": 6,
+    "repeat": 3,
     "batch_size": 4,
+    "workers": 1,
     "optimizer": {"type": "AdamW", "lr": 1.5e-3, "nesterov": False, "weight_decay": 0.02},
     "schedule": {
         "type": "cosine",
         "warmup_iterations": 50,
         "warmup_epochs": 0,
-        "no_augment_epochs": 2,
+        "no_augment_epochs": 1,
         "min_lr_ratio": 0.01,
     },
     "ema": {"momentum": 0.005, "gamma": 100.0},
@@ -115,7 +117,7 @@ SMOKE: dict[str, Any] = {
         "affine": {"probability": 0.0},
         "mixup": 0.0,
         "hsv": {"probability": 0.0},
-        "close_mosaic_epochs": 2,
+        "close_mosaic_epochs": 1,
     },
     "init": "none",
     "performance": {"channels_last": True},
