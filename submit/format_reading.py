@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from data_tools.coco import CocoDataset
 from data_tools.predictions import Predictions, predictions_from_rows
 from data_tools.provenance import Provenance
@@ -44,6 +46,25 @@ def read_submission(
         provenance=Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
         row_order="file",
     )
+
+
+def count_missing_images(
+    path: str | Path,
+    dataset: CocoDataset,
+    *,
+    format_name: str | None = None,
+    format_file: str | Path | None = None,
+) -> int:
+    """Return how many images a file with one row per image leaves out.
+
+    Other kinds of files say nothing about images without boxes: 0.
+    """
+    path = Path(path)
+    submission_format = find_format(format_name or DEFAULT_FORMAT, format_file)
+    if submission_format.row_per != "image" or not path.name.endswith((".csv", ".csv.gz")):
+        return 0
+    present = read_raw(path, submission_format, dataset).image_index
+    return len(dataset.images) - len(np.unique(present[present >= 0]))
 
 
 def read_any(

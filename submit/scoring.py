@@ -20,7 +20,7 @@ from submit.bootstrap import (
 from submit.coco_metric import AREA_NAMES, MAX_DETECTIONS, CocoMatcher, mean_or_none, summarize
 from submit.competition_metric import IOU_THRESHOLD, CompetitionMatcher
 from submit.disagreement import disagreements
-from submit.format_reading import read_any
+from submit.format_reading import count_missing_images, read_any
 from submit.leaks import leak_report, member_names
 from submit.tables import ScoringTable, scoring_table
 
@@ -181,6 +181,13 @@ def score_file(
         "members": member_names(predictions.provenance),
         **result,
     }
+    missing = count_missing_images(
+        predictions_file, truth, format_name=format_name, format_file=format_file
+    )
+    if missing:
+        result["notes"].append(
+            f"{missing} images have no row in the file; they are scored as images without boxes"
+        )
     if disagree:
         result["disagreements"] = disagreements(predictions, truth)
     if json_file is not None:

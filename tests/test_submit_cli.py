@@ -113,6 +113,18 @@ def test_score_of_the_written_file_is_that_of_the_boxes_in_any_format(files):
         assert "competition_map50 0.5000\n" in result.output
 
 
+def test_images_that_a_csv_leaves_out_are_told(files):
+    write(files)
+    lines = (files / "out.csv").read_text().splitlines()
+    (files / "out.csv").write_text("\n".join(lines[:2]) + "\n")
+    result = run("score", files / "out.csv", "--truth", files / "truth.json")
+    assert result.exit_code == 0
+    assert "note: 1 images have no row in the file" in result.output
+    assert "have no row" not in run(
+        "score", files / "val.parquet", "--truth", files / "truth.json"
+    ).output  # fmt: skip
+
+
 def test_leaked_scores_say_so_beside_the_figure(files):
     provenance = Provenance(dataset=TRUTH.fingerprint, train_file_names=("test/0001.jpg",))
     table = replace(read_predictions(files / "val.parquet"), provenance=provenance)
