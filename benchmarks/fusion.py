@@ -93,7 +93,7 @@ def our_fusion(members: Sequence[Predictions], dataset: CocoDataset) -> FusedTab
 
 
 def clock() -> Seconds:
-    """Return wall and processor time; the second hardly depends on who else uses the machine."""
+    """Return wall and processor time; the second depends far less on who else uses the machine."""
     return np.array([time.perf_counter(), time.process_time()])
 
 
