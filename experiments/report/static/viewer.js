@@ -14,7 +14,7 @@ class Viewer {
     this.layers = ["truth", ...sources].map((layer, index) => ({
       name: layer,
       colour: index === 0 ? "--truth" : `--v${(index - 1) % 9}`,
-      shown: this.paired || index < 2,
+      shown: this.paired || index === 0 || layer === data.best,
     }));
     this.build();
     this.show();
