@@ -3,12 +3,13 @@
     python -m benchmarks.train_step [--quick] [--device cpu|cuda] [--models tood,tood_dcn]
 
 Stock is mmdet's detector with mmdet's assignment and loss, torchvision's compiled deformable
-convolution in place of mmcv's, mmengine's OptimWrapper or AmpOptimWrapper, plain SGD. The kit is
-`models.training.step.Stepper` with the recipe's settings. All variants start from equal weights,
-see the same batches and take turns, so that other work on the machine hits them alike. Ratios are of
-processor time on the CPU and of wall time on a GPU, medians of the steps after the first. "Kept" is
-what the graph holds for the backward pass; on a GPU it is the peak of allocated memory. On a busy
-machine set OMP_WAIT_POLICY=passive and GOMP_SPINCOUNT=0, or threads that wait count as work.
+convolution in place of mmcv's, mmengine's OptimWrapper or AmpOptimWrapper, plain SGD. The kit
+is `models.training.step.Stepper` with the recipe's settings. All variants start from equal
+weights, see the same batches and take turns, so that other work on the machine hits them alike.
+Ratios are of processor time on the CPU and of wall time on a GPU, medians of the steps after
+the first. "Kept" is what the graph holds for the backward pass; on a GPU it is the peak of
+allocated memory. On a busy machine set OMP_WAIT_POLICY=passive and GOMP_SPINCOUNT=0, or threads
+that wait count as work.
 """
 
 from __future__ import annotations
