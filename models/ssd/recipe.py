@@ -96,18 +96,20 @@ _SMOKE_ANCHOR_SIZES = [8, 20, 50, 80, 120, 160]
 
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
-    "epochs": 10,
-    "batch_size": 8,
-    "repeat": 1,
+    "epochs": 6,
+    "batch_size": 4,
+    "repeat": 3,
+    "workers": 1,
     "optimizer": {"type": "AdamW", "lr": 1e-3, "weight_decay": 0.02},
     "schedule": {"type": "cosine", "warmup_iterations": 50, "min_lr_ratio": 0.01},
-    "ema": {"momentum": 0.002, "gamma": 100.0},
+    "ema": {"momentum": 0.005, "gamma": 100.0},
     "augment": {
         "expand": {"probability": 0.0},
         "min_iou_crop": {"probability": 0.0},
         "photometric": {"probability": 0.0},
     },
     "init": "none",
+    "performance": {"channels_last": True},
     "architecture": {
         "data_preprocessor": {"std": [58.395, 57.12, 57.375]},
         "backbone": {
@@ -122,6 +124,7 @@ SMOKE: dict[str, Any] = {
             "level_strides": [2, 2, 2],
             "level_paddings": [1, 1, 1],
             "last_kernel_size": 3,
+            "norm_cfg": {"type": "BN", "requires_grad": True},
         },
         "bbox_head": {
             "in_channels": _SMOKE_CHANNELS,
