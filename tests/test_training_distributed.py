@@ -24,6 +24,7 @@ from tests.training_cases import quiet_console, tiny_request, write_tiny_data
 # TOOD normalizes its losses over all processes. BN would see other batches: frozen, or per image.
 OVERRIDES = (
     "image_size_wh=[128,128]",
+    "repeat=1",
     "log.every_steps=1",
     "architecture.backbone.norm_eval=true",
     "architecture.neck.norm_cfg.type=IN",

@@ -18,6 +18,7 @@ COLOURS_BGR = {3: (40, 40, 220), 7: (40, 220, 40)}
 # YOLOX with an eighth of the usual width: a step takes a tenth of a second on one core.
 TINY_YOLOX = (
     "image_size_wh=[64,64]",
+    "repeat=1",
     "architecture.backbone.widen_factor=0.125",
     "architecture.neck.in_channels=[32,64,128]",
     "architecture.neck.out_channels=32",
