@@ -174,7 +174,7 @@ def compare_command(
         compare_groups(groups[0], other, work, samples=samples, seed=seed) for other in groups[1:]
     ]
     # A pipe has no width of its own: tables are not to be folded in a log file.
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 200)
     for comparison in comparisons:
         console.print(comparison_text(comparison, per_class=classes))
     if json_path:
