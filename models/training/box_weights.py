@@ -115,6 +115,8 @@ def _weights_of_priors(valid: Tensor, positions: Tensor, weights: Tensor) -> Ten
 
 def _weigh_tood_boxes(head: nn.Module) -> None:
     """TOOD's box loss has weights of its own: multiply them with those of the labels."""
+    # The batched loss of models.performance knows no weights: take upstream's, image by image.
+    head._is_batched = lambda: False
     original = head.loss_by_feat_single
     head.loss_bbox = WeightedLoss(head.loss_bbox)
 
