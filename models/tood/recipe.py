@@ -104,7 +104,7 @@ SMOKE: dict[str, Any] = {
     "repeat": 4,
     "batch_size": 4,
     "workers": 1,
-    "optimizer": {"type": "AdamW", "lr": 2e-3, "weight_decay": 0.02},
+    "optimizer": {"type": "AdamW", "lr": 8e-4, "weight_decay": 0.02},
     "schedule": {"type": "cosine", "warmup_iterations": 50, "min_lr_ratio": 0.01},
     "ema": {"momentum": 0.005, "gamma": 100.0},
     "init": "none",
