@@ -61,14 +61,13 @@ def test_applied_for_the_block_only() -> None:
 
 
 def test_same_as_mmdets_average() -> None:
-    from mmdet.models.layers import ExpMomentumEMA
 
-    from models import mmdet_library  # noqa: F401 - puts the operators in place
+    from models.mmdet_library import MODELS
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     ours = WeightAverage(model, momentum=0.01, gamma=5.0)
-    theirs = ExpMomentumEMA(model, momentum=0.01, gamma=5, update_buffers=True)
+    theirs = MODELS.get("ExpMomentumEMA")(model, momentum=0.01, gamma=5, update_buffers=True)
     theirs.update_parameters(model)  # its first call only copies
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for step in range(8):
