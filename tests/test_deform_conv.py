@@ -290,13 +290,25 @@ def test_shapes_that_do_not_fit_are_refused_as_by_torchvision(change, message):
             torchvision_deform_conv2d(**arguments)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+# aot_eager traces forward and backward without the half minute that generating C++ takes.
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "aot_eager",
+        pytest.param(
+            "inductor",
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler"),
+            ],
+        ),
+    ],
+)
 @pytest.mark.parametrize("group_channels", [4, 32], ids=["planes", "rows"])
-def test_compiles(group_channels):
+def test_compiles(group_channels, backend):
     tensors, settings_, gradient = draw_arguments(group_channels=group_channels, size=(5, 6))
     expected = run(deform_conv2d, tensors, settings_, gradient)
-    # aot_eager traces forward and backward without the minute that generating C++ takes.
-    compiled = torch.compile(deform_conv2d, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(deform_conv2d, fullgraph=True, backend=backend)
     got = run(compiled, tensors, settings_, gradient)
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, **TOLERANCE)

@@ -76,12 +76,15 @@ def plan_rows(pixels: Tensor, weights: Tensor, rows: int, *, image_gradient: boo
         rows: length of the table.
         image_gradient: whether the table's gradient will be wanted.
     """
+    if torch.compiler.is_compiling():
+        # torch 2.11's inductor hands 32-bit offsets to embedding_bag as if they had 64.
+        pixels = pixels.long()
     if not image_gradient:
         return RowPlan(pixels, weights)
     flat = pixels.reshape(-1)
     counts = torch.bincount(flat, minlength=rows)
-    starts = (counts.cumsum(0) - counts).to(torch.int32)
-    return RowPlan(pixels, weights, flat.argsort().to(torch.int32), starts)
+    starts = (counts.cumsum(0) - counts).to(flat.dtype)
+    return RowPlan(pixels, weights, flat.argsort().to(flat.dtype), starts)
 
 
 def sample_rows(image: Tensor, plan: RowPlan) -> Tensor:
