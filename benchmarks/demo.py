@@ -56,6 +56,8 @@ def durations(stamped: list[tuple[float, str]]) -> list[tuple[str, float]]:
     """Return (step, seconds): each step lasts until the next one starts."""
     starts = [(seconds, step_name(line)) for seconds, line in stamped]
     starts = [(seconds, name) for seconds, name in starts if name]
+    if not starts:
+        return []
     ends = [seconds for seconds, _ in starts[1:]] + [stamped[-1][0]]
     return [(name, end - start) for (start, name), end in zip(starts, ends, strict=True)]
 

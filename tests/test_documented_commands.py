@@ -21,13 +21,21 @@ PAGES = sorted(
     page.relative_to(REPOSITORY).as_posix()
     for page in (
         REPOSITORY / "README.md",
-        *(REPOSITORY / "docs").glob("*.md"),
+        *(REPOSITORY / "docs").rglob("*.md"),
         *(REPOSITORY / "models").glob("*/README.md"),
     )
 )
 # The front door's own rules have their own tests, and a page may not start the suite within it;
 # benchmarks are run in their quick form by theirs.
-RUN_ELSEWHERE = ("make test", "make lint", "make setup", "git clone", "cd ", "python -m benchmarks")
+RUN_ELSEWHERE = (
+    "make test",
+    "make lint",
+    "make setup",
+    "git clone",
+    "cd ",
+    "python -m benchmarks",
+    "python -m pytest",
+)
 
 
 def run_all(root: Path, commands: list[str]) -> None:
