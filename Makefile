@@ -25,7 +25,7 @@ SCALE ?= $(if $(IS_SAMPLE),smoke)
 GPUS ?= 1
 # Pseudo-labels
 ROUND ?= 1
-THRESHOLD ?= 0.5
+PSEUDO_FLAGS ?= --threshold 0.5
 # Folds
 FOLDS ?= 5
 SPLIT_SEED ?= 411
@@ -157,7 +157,7 @@ pseudo: $(W)/pseudo/round$(ROUND)/train_$(FOLD).json ## Pseudo-labels for FOLD f
 
 $(W)/pseudo/round%/train_$(FOLD).json: | $(W)/ensemble/test.parquet
 	$(PY) -m data_tools pseudo --train "$(WORK)/folds/train_$(FOLD).json" --test "$(DATA)/test.json" \
-		--predictions "$(WORK)/ensemble/test.parquet" --threshold $(THRESHOLD) --round $* --out "$@"
+		--predictions "$(WORK)/ensemble/test.parquet" --round $* --out "$@" $(PSEUDO_FLAGS)
 
 # ---------------------------------------------------------------- fusion and submission
 

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 STEP = re.compile(r"-m (data_tools|models|ensemble|submit) (\w+)(?: (?!-)\S*?([\w.-]+)\b)?")
 TINY = {
     "SAMPLE_FLAGS": "--train-images 60 --test-images 12 --size 128",
-    "TRAIN_FLAGS": "--epochs 1 --batch 8 --set image_size_wh=[96,96]",
+    "TRAIN_FLAGS": "--epochs 1 --batch 8 --set image_size_wh=[96,96] --set repeat=1",
 }
 
 

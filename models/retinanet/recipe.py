@@ -98,7 +98,7 @@ FULL: dict[str, Any] = {
 # A transformer learns too little from a few hundred images; the smoke backbone is a ResNet.
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
-    "epochs": 6,
+    "epochs": 5,
     "repeat": 3,
     "batch_size": 4,
     "workers": 1,

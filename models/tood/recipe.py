@@ -101,7 +101,7 @@ SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
     # Validation and checkpoints cost as much as half an epoch of this size: have fewer of them.
     "epochs": 4,
-    "repeat": 4,
+    "repeat": 3,
     "batch_size": 4,
     "workers": 1,
     "optimizer": {"type": "AdamW", "lr": 8e-4, "weight_decay": 0.02},

@@ -99,7 +99,7 @@ FULL: dict[str, Any] = {
 
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
-    "epochs": 6,
+    "epochs": 5,
     "repeat": 3,
     "batch_size": 4,
     "workers": 1,
