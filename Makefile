@@ -144,11 +144,11 @@ $(RUNS)/%/fold$(FOLD)/finished.json: | claimed $(W)/folds/split.json $$(call pse
 		$(patsubst %,--pseudo "$(WORK)/pseudo/round%/train_$(FOLD).json",$(call number,pseudo,$*)) \
 		$(patsubst %,--scale %,$(SCALE)) $(TRAIN_FLAGS)
 
-$(RUNS)/%/fold$(FOLD)/predictions/val.parquet: $(RUNS)/%/fold$(FOLD)/finished.json
-	$(PY) -m models predict "$(WORK)/runs/$*/fold$(FOLD)" --split val --data "$(DATA)" $(PREDICT_FLAGS)
-
-$(RUNS)/%/fold$(FOLD)/predictions/test.parquet: $(RUNS)/%/fold$(FOLD)/finished.json
-	$(PY) -m models predict "$(WORK)/runs/$*/fold$(FOLD)" --split test --data "$(DATA)" $(PREDICT_FLAGS)
+# One process for both: importing the detectors takes longer than predicting a small split.
+$(RUNS)/%/fold$(FOLD)/predictions/val.parquet $(RUNS)/%/fold$(FOLD)/predictions/test.parquet: \
+		$(RUNS)/%/fold$(FOLD)/finished.json
+	$(PY) -m models predict "$(WORK)/runs/$*/fold$(FOLD)" --split val --split test \
+		--data "$(DATA)" $(PREDICT_FLAGS)
 
 # ---------------------------------------------------------------- pseudo-labels
 

@@ -88,6 +88,10 @@ class RunPaths:
         """Prediction file of this run for `val` or `test`."""
         return self.root / "predictions" / f"{split}.parquet"
 
+    def epoch_predictions(self, epoch: int) -> Path:
+        """Predictions on the validation fold after epoch `epoch`, counted from 0."""
+        return self.predictions(f"val_epoch{epoch + 1}")
+
 
 @dataclass(frozen=True)
 class WorkPaths:

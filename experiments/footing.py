@@ -106,7 +106,9 @@ def best_epoch(lines: Sequence[Line]) -> Line | None:
 def _prediction_file(run: Run, line: Line) -> Path | None:
     """Predictions with the weights of an epoch: the final ones, or those kept for that epoch."""
     is_final = line is best_epoch(run.epochs)
-    path = run.paths.predictions("val" if is_final else f"val_epoch{line['epoch']}")
+    # Lines count epochs done, the paths count from 0.
+    kept = run.paths.epoch_predictions(line["epoch"] - 1)
+    path = run.paths.predictions("val") if is_final else kept
     return path if path.is_file() else None
 
 

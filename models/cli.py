@@ -136,9 +136,11 @@ def train(**options: Any) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--split",
+    "splits",
     type=click.Choice(["val", "test"]),
+    multiple=True,
     required=True,
-    help="val: the fold held out in training; test: the images of test.json.",
+    help="val: the fold held out in training; test: the images of test.json. May be repeated.",
 )
 @click.option(
     "--data",
@@ -160,12 +162,12 @@ def train(**options: Any) -> None:
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
 @click.option("--allow-unfinished", is_flag=True, help="Predict before training has ended.")
-def predict(**options: Any) -> None:
-    """Predict a split with the best checkpoint of RUN.
+def predict(splits: tuple[str, ...], **options: Any) -> None:
+    """Predict one or both splits with the best checkpoint of RUN.
 
     \b
     Examples:
-        python -m models predict work/runs/tood_dcn/fold3 --split val
+        python -m models predict work/runs/tood_dcn/fold3 --split val --split test
         python -m models predict work/runs/tood_dcn/fold3 --split test
         python -m models predict work/runs/yolox/fold3 --split val --tta hflip --out work/t.parquet
     """
@@ -173,13 +175,16 @@ def predict(**options: Any) -> None:
 
     from models.predict import PredictRequest, predict
 
+    if options["out"] is not None and len(splits) > 1:
+        raise click.UsageError("--out names one file: give one --split with it")
     _quiet_libraries()
-    result = predict(PredictRequest(**options), Console())
-    table = result.predictions
-    click.echo(f"{result.path}: {len(table)} boxes on {len(table.image_ids)} images")
-    for number, view in enumerate(table.provenance.views):
-        boxes = int((table.views == number).sum())
-        click.echo(f"  view {view}: {boxes} boxes, {result.seconds_of_view[view]:.1f} s")
+    for split in dict.fromkeys(splits):
+        result = predict(PredictRequest(split=split, **options), Console())
+        table = result.predictions
+        click.echo(f"{result.path}: {len(table)} boxes on {len(table.image_ids)} images")
+        for number, view in enumerate(table.provenance.views):
+            boxes = int((table.views == number).sum())
+            click.echo(f"  view {view}: {boxes} boxes, {result.seconds_of_view[view]:.1f} s")
 
 
 @main.command()

@@ -15,9 +15,8 @@ from data_tools.files import sha256_of_file
 from data_tools.paths import DataPaths, RunPaths, WorkPaths
 from data_tools.prediction_files import write_predictions
 from data_tools.predictions import Predictions
-from data_tools.provenance import Provenance
 from models.registry import get_model
-from models.run_folder import read_config, read_run
+from models.run_folder import read_config, read_run, run_provenance
 from models.train import choose_device
 from models.training_data import require_images
 
@@ -160,23 +159,6 @@ def validation_file(run: Path, record: dict[str, Any]) -> Path:
 def _names(categories: Sequence[tuple[int, str]]) -> str:
     shown = [f"{number} {name}" for number, name in categories[:3]]
     return f"{len(categories)} ({', '.join(shown)}{', ...' if len(categories) > 3 else ''})"
-
-
-def run_provenance(record: dict[str, Any], coco: CocoDataset, views: tuple[str, ...]) -> Provenance:
-    """Return where predictions of a run come from."""
-    files = record["data"]
-    trained_on = files["pseudo_json"] or files["train_json"]
-    return Provenance(
-        dataset=coco.fingerprint,
-        model=record["model"],
-        run=record["experiment"],
-        fold=record["fold"],
-        annotation_sha256={Path(trained_on["path"]).name: trained_on["sha256"]},
-        train_file_names=tuple(record["train_file_names"]),
-        teacher_file_names=tuple(record["teacher_file_names"]),
-        views=views,
-        leaked=tuple(record["leaked"]),
-    )
 
 
 def _check_finished(

@@ -15,10 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from data_tools.coco import CocoDataset
 from data_tools.errors import UserError
 from data_tools.files import sha256_of_file, write_json
 from data_tools.paths import RunPaths
-from data_tools.provenance import KIT_VERSION
+from data_tools.provenance import KIT_VERSION, Provenance
 
 # Settings that may change on resuming: they do not alter what is computed.
 FREE_TO_CHANGE = ("workers", "performance.", "checkpoint.", "log.")
@@ -183,3 +184,20 @@ def file_record(path: Path) -> dict[str, str]:
 def command_text(arguments: list[str] | None = None) -> str:
     """Return the command line that is running, as one would type it."""
     return "python -m models " + shlex.join(sys.argv[1:] if arguments is None else arguments)
+
+
+def run_provenance(record: dict[str, Any], coco: CocoDataset, views: tuple[str, ...]) -> Provenance:
+    """Return where predictions of a run come from."""
+    files = record["data"]
+    trained_on = files["pseudo_json"] or files["train_json"]
+    return Provenance(
+        dataset=coco.fingerprint,
+        model=record["model"],
+        run=record["experiment"],
+        fold=record["fold"],
+        annotation_sha256={Path(trained_on["path"]).name: trained_on["sha256"]},
+        train_file_names=tuple(record["train_file_names"]),
+        teacher_file_names=tuple(record["teacher_file_names"]),
+        views=views,
+        leaked=tuple(record["leaked"]),
+    )

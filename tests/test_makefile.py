@@ -33,7 +33,7 @@ def test_submit_on_a_new_clone_draws_the_sample_and_trains_the_three(clone):
     steps = re.findall(r"-m (data_tools \w+|models \w+|ensemble \w+|submit \w+)", planned)
     assert steps[:3] == ["data_tools sample", "data_tools claim", "data_tools split"]
     assert steps.count("models train") == 3
-    assert steps.count("models predict") == 6
+    assert steps.count("models predict") == 3
     assert steps[-2:] == ["submit check", "submit score"]
     for model in ("tood_dcn", "yolox", "retinanet"):
         assert f"models train {model} --name {model} " in planned

@@ -14,6 +14,7 @@ from data_tools.paths import RunPaths
 from data_tools.prediction_files import read_predictions
 from models.predict import PredictRequest, predict
 from models.train import train
+from submit.scoring import score
 from tests.training_cases import quiet_console, tiny_request, write_tiny_data
 
 pytestmark = pytest.mark.slow
@@ -68,6 +69,17 @@ def test_every_step_and_epoch_is_logged_once(finished: Path) -> None:
     assert seconds == sorted(seconds)
     first = records[0]
     assert first["loss"] == pytest.approx(sum(first["losses"].values()), rel=1e-5)
+
+
+def test_the_predictions_of_every_epoch_are_kept_and_give_its_score(finished: Path) -> None:
+    paths = run_paths(finished)
+    truth = read_coco(finished / "work" / "folds" / "val_0.json")
+    lines = [json.loads(line) for line in paths.metrics_jsonl.read_text().splitlines()]
+    for line in [line for line in lines if line["kind"] == "epoch"]:
+        predictions = read_predictions(paths.epoch_predictions(line["epoch"]), truth)
+        assert len(predictions.provenance.train_file_names) == 12
+        for key in ("competition_map50", "map"):
+            assert score(predictions, truth)[key] == pytest.approx(line["val"][key], abs=1e-9)
 
 
 def test_finished_run_is_left_alone(finished: Path) -> None:

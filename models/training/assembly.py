@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from data_tools.prediction_files import write_predictions
 from models.build import build_detector
 from models.data.sampler import EpochSampler
+from models.run_folder import read_run, run_provenance
 from models.training.box_weights import use_box_weights
 from models.training.distributed import World, barrier
 from models.training.ema import WeightAverage
@@ -171,7 +173,12 @@ def _evaluation(
     world: World,
     device: torch.device,
     interrupt: InterruptRequest,
-) -> Callable[[], Mapping[str, Any]]:
+) -> Callable[[int], Mapping[str, Any]]:
+    """Return what predicts and scores the validation fold after an epoch.
+
+    Each epoch's predictions are kept: runs of different length can then be compared image by image
+    at the time or epoch that they share.
+    """
     from submit.scoring import score
 
     config = run.config
@@ -181,7 +188,7 @@ def _evaluation(
         if interrupt.signal_number and world.size == 1:
             raise Interruption(interrupt.signal_number)
 
-    def evaluate() -> Mapping[str, Any]:
+    def evaluate(epoch: int) -> Mapping[str, Any]:
         detections = detect(
             model,
             dataset,
@@ -192,7 +199,10 @@ def _evaluation(
             world=world,
             report=stop_if_asked,
         )
-        predictions = to_predictions(detections, config["category_ids"], run.data.val)
+        provenance = run_provenance(read_run(run.paths), run.data.val, ("plain",))
+        predictions = to_predictions(detections, config["category_ids"], run.data.val, provenance)
+        if world.is_main:
+            write_predictions(run.paths.epoch_predictions(epoch), predictions)
         scores = score(predictions, run.data.val)
         return {key: scores[key] for key in SCORE_KEYS}
 

@@ -69,7 +69,7 @@ class Trainer:
         stepper: does the optimizer steps.
         average: average of the weights, or None.
         dataset, sampler: training samples and their order.
-        evaluate: returns the validation scores of the model as it is.
+        evaluate: given the epoch (from 0), returns the validation scores of the model as it is.
         micro_batches: how many images go through the model at once.
         world: the processes that train together.
         log, display: where numbers go.
@@ -83,7 +83,7 @@ class Trainer:
     average: WeightAverage | None
     dataset: TrainDataset
     sampler: EpochSampler
-    evaluate: Callable[[], Mapping[str, Any]]
+    evaluate: Callable[[int], Mapping[str, Any]]
     micro_batches: MicroBatches
     world: World
     log: MetricsLog | None
@@ -214,7 +214,7 @@ class Trainer:
         with self._averaged_weights():
             # Only the main process's weights are saved: the score must be theirs.
             broadcast_from_main(self.model, self.world)
-            scores = dict(self.evaluate())
+            scores = dict(self.evaluate(progress.epoch))
             self._count_time()
             is_best = self._note_best(scores)
             if is_best and self.world.is_main:
