@@ -77,7 +77,7 @@ def annotation_table(coco: CocoDataset) -> AnnotationTable:
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         boxes_xyxy=clipped[order].astype(np.float32),
         labels=labels[order],
-        weights=_weights(coco)[order],
+        weights=annotation_weights(coco)[order],
         left_out=left_out,
     )
 
@@ -95,7 +95,12 @@ def _usable_boxes(
     return keep, {reason: int(mask.sum()) for reason, mask in counts.items()}
 
 
-def _weights(coco: CocoDataset) -> np.ndarray:
+def annotation_weights(coco: CocoDataset) -> np.ndarray:
+    """Return (N,) float32: each annotation's `weight`, 1 where it has none.
+
+    Raises:
+        UserError: a `weight` is not a number from 0 to 1.
+    """
     values = [box.get("weight", 1.0) for box in coco.annotations]
     for box, value in zip(coco.annotations, values, strict=True):
         if not isinstance(value, (int, float)) or not 0 <= value <= 1:

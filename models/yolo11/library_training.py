@@ -20,7 +20,9 @@ from data_tools.paths import RunPaths
 from models.training.checkpoint import load_checkpoint, save_checkpoint
 from models.training.evaluate import eval_dataset, to_predictions
 from models.yolo11.arguments import training_arguments
+from models.yolo11.box_weights import BoxTable, number_boxes
 from models.yolo11.library_detection import detect
+from models.yolo11.library_loss import WeightedDetectionLoss
 from models.yolo11.weights import matching_weights
 from models.yolo11.worker import library_folder
 from submit.scoring import score
@@ -31,10 +33,7 @@ INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorb
 
 def train(job: Mapping[str, Any], report: Callable[..., None]) -> None:
     """Train to the last epoch, reporting `start`, `step` and `epoch` events."""
-    settings.update({name: False for name in INTEGRATIONS})
-    # Both would fetch files: a font for pictures that are not drawn, a network to test AMP with.
-    ultralytics.data.utils.check_font = lambda *_: None
-    ultralytics.engine.trainer.check_amp = lambda *_: True
+    keep_to_itself()
     folder = library_folder(RunPaths(Path(job["run"])))
     overrides = {
         **training_arguments(job["config"], job["device"]),
@@ -48,6 +47,14 @@ def train(job: Mapping[str, Any], report: Callable[..., None]) -> None:
             return  # killed between the last epoch and the end of the run
         overrides["resume"] = str(last)
     KitTrainer(job, report, overrides).train()
+
+
+def keep_to_itself() -> None:
+    """Switch off what ultralytics would send or fetch."""
+    settings.update({name: False for name in INTEGRATIONS})
+    # Both would fetch files: a font for pictures that are not drawn, a network to test AMP with.
+    ultralytics.data.utils.check_font = lambda *_: None
+    ultralytics.engine.trainer.check_amp = lambda *_: True
 
 
 def _epochs_done(last: Path) -> int:
@@ -71,6 +78,7 @@ class KitTrainer(DetectionTrainer):
         self.config = job["config"]
         self.paths = RunPaths(Path(job["run"]))
         self.val = read_coco(Path(job["val_json"]))
+        self.boxes: BoxTable | None = None  # only where some box has another weight than 1
         super().__init__(overrides=overrides)
         self.add_callback("on_train_start", type(self).announce)
         self.add_callback("on_train_batch_start", type(self).note_time)
@@ -88,8 +96,21 @@ class KitTrainer(DetectionTrainer):
             self.report("message", text=text)
         return model
 
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+        """Read the images' boxes, with their weights where they have any."""
+        dataset = super().build_dataset(img_path, mode, batch)
+        if mode == "train":
+            boxes = number_boxes(dataset.labels, library_folder(self.paths) / "dataset")
+            self.boxes = boxes and boxes.to(self.device)
+        return dataset
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device and give its boxes their weights."""
+        batch = super().preprocess_batch(batch)
+        return batch if self.boxes is None else self.boxes.look_up(batch)
+
     def announce(self) -> None:
-        """Report where training begins."""
+        """Report where training begins; the loss weighs boxes from then on."""
         read, wanted = len(self.train_loader.dataset), _images(self.paths, "train")
         if read < wanted:
             raise UserError(
@@ -98,6 +119,8 @@ class KitTrainer(DetectionTrainer):
                 where=self.job["image_root"],
                 next_step="python -m data_tools verify finds and names them",
             )
+        if self.boxes is not None:
+            self.model.criterion = WeightedDetectionLoss(self.model)
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.report(
             "start",

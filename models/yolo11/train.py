@@ -84,9 +84,6 @@ def _write_dataset(run: PreparedRun, display: Display) -> None:
     for split, counts in written.items():
         for message in _messages(split, counts):
             display.message(message)
-    weights = [float(box.get("weight", 1.0)) for box in run.data.train.annotations]
-    if any(weight != 1.0 for weight in weights):
-        display.message("yolo11 cannot weigh boxes: pseudo-labels count as much as labels")
 
 
 def _messages(split: str, counts: WrittenSplit) -> list[str]:
@@ -94,6 +91,7 @@ def _messages(split: str, counts: WrittenSplit) -> list[str]:
         "crowd boxes left out": counts.crowd,
         "boxes clipped to their image": counts.clipped,
         "boxes outside their image left out": counts.outside,
+        "boxes with a weight below 1 in the loss": counts.weighted,
     }
     return [f"{split}: {count} {reason}" for reason, count in reasons.items() if count]
 
