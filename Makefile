@@ -5,8 +5,6 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# One training run at a time, also under `make -j`: they would share the same cores or GPU.
-.NOTPARALLEL:
 .SECONDARY:
 
 # A Python between 3.10 and 3.12; only needed to make .venv.
@@ -42,6 +40,17 @@ SAMPLE_FLAGS ?=
 TEST_FLAGS ?=
 
 PY := .venv/bin/python
+# Runs that share cores or a GPU go one after the other, also under `make -j`. The sample's small
+# models are the exception: two side by side with a thread each get 1.4 times as far as one with two.
+ifeq ($(IS_SAMPLE),)
+.NOTPARALLEL:
+else
+MAKEFLAGS += --jobs=2
+SIDE_BY_SIDE := OMP_NUM_THREADS=1
+# Two progress bars cannot share a terminal: plain lines, each with the name of its run.
+named_lines = 2>&1 | sed -u 's/^/$(1) | /'
+endif
+
 # The name says what was installed, so that a changed requirement, and nothing else, installs again.
 INSTALLED := .venv/installed-$(shell cat requirements.txt constraints.txt | cksum | cut -d' ' -f1)
 
@@ -138,11 +147,11 @@ train: $(RUNS)/$(EXPERIMENT)/fold$(FOLD)/predictions/test.parquet
 # The experiment's name says everything that differs: model, pseudo-label round, mosaic.
 .SECONDEXPANSION:
 $(RUNS)/%/fold$(FOLD)/finished.json: | claimed $(W)/folds/split.json $$(call pseudo_file,$$*)
-	$(LAUNCH) train $(firstword $(call experiment_parts,$*)) --name $* --data "$(DATA)" \
+	$(SIDE_BY_SIDE) $(LAUNCH) train $(firstword $(call experiment_parts,$*)) --name $* --data "$(DATA)" \
 		--work "$(WORK)" --fold $(FOLD) --resume \
 		$(patsubst %,--mosaic %,$(call number,mosaic,$*)) \
 		$(patsubst %,--pseudo "$(WORK)/pseudo/round%/train_$(FOLD).json",$(call number,pseudo,$*)) \
-		$(patsubst %,--scale %,$(SCALE)) $(TRAIN_FLAGS)
+		$(patsubst %,--scale %,$(SCALE)) $(TRAIN_FLAGS) $(call named_lines,$*)
 
 # One process for both: importing the detectors takes longer than predicting a small split.
 $(RUNS)/%/fold$(FOLD)/predictions/val.parquet $(RUNS)/%/fold$(FOLD)/predictions/test.parquet: \

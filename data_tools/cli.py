@@ -26,7 +26,7 @@ main.add_command(split)
 
 @main.command()
 @click.option("--out", type=FilePath, default=Path("data"), show_default=True, help="Data root.")
-@click.option("--train-images", default=960, show_default=True, help="Scenes with truth.")
+@click.option("--train-images", default=560, show_default=True, help="Scenes with truth.")
 @click.option("--test-images", default=160, show_default=True, help="Scenes without.")
 @click.option("--size", default=320, show_default=True, help="Side of the pictures in pixels.")
 @click.option("--seed", default=411, show_default=True, help="Random seed.")

@@ -34,7 +34,7 @@ class SampleParameters:
         seed: random seed.
     """
 
-    train_images: int = 960
+    train_images: int = 560
     test_images: int = 160
     size: int = 320
     seed: int = 411

@@ -98,13 +98,13 @@ FULL: dict[str, Any] = {
 # A transformer learns too little from a few hundred images; the smoke backbone is a ResNet.
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
-    "epochs": 3,
+    "epochs": 6,
     "repeat": 3,
     "batch_size": 4,
     "workers": 1,
     "optimizer": {"type": "AdamW", "lr": 1.5e-3, "weight_decay": 0.02},
     "schedule": {"type": "cosine", "warmup_iterations": 50, "min_lr_ratio": 0.01},
-    "ema": {"momentum": 0.01, "gamma": 100.0},
+    "ema": {"momentum": 0.005, "gamma": 100.0},
     "init": "none",
     "performance": {"channels_last": True},
     "architecture": {

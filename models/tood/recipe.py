@@ -100,13 +100,13 @@ FULL: dict[str, Any] = {
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
     # Validation and checkpoints cost as much as half an epoch of this size: have fewer of them.
-    "epochs": 2,
+    "epochs": 4,
     "repeat": 4,
     "batch_size": 4,
     "workers": 1,
     "optimizer": {"type": "AdamW", "lr": 8e-4, "weight_decay": 0.02},
     "schedule": {"type": "cosine", "warmup_iterations": 50, "min_lr_ratio": 0.01},
-    "ema": {"momentum": 0.01, "gamma": 100.0},
+    "ema": {"momentum": 0.005, "gamma": 100.0},
     "init": "none",
     "performance": {"channels_last": True},
     "architecture": {
@@ -141,7 +141,7 @@ SMOKE: dict[str, Any] = {
             "loss_cls": {"loss_weight": 2.0},
             "loss_bbox": {"loss_weight": 1.0},
         },
-        "train_cfg": {"initial_epoch": 1},
+        "train_cfg": {"initial_epoch": 2},
         "test_cfg": {"score_thr": 0.01},
     },
 }

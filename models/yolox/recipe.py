@@ -99,7 +99,7 @@ FULL: dict[str, Any] = {
 
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
-    "epochs": 3,
+    "epochs": 6,
     "repeat": 3,
     "batch_size": 4,
     "workers": 1,
@@ -111,7 +111,7 @@ SMOKE: dict[str, Any] = {
         "no_augment_epochs": 1,
         "min_lr_ratio": 0.01,
     },
-    "ema": {"momentum": 0.01, "gamma": 100.0},
+    "ema": {"momentum": 0.005, "gamma": 100.0},
     "augment": {
         "mosaic": 0.0,
         "affine": {"probability": 0.0},
