@@ -40,17 +40,6 @@ SAMPLE_FLAGS ?=
 TEST_FLAGS ?=
 
 PY := .venv/bin/python
-# Runs that share cores or a GPU go one after the other, also under `make -j`. The sample's small
-# models are the exception: two side by side with a thread each get 1.4 times as far as one with two.
-ifeq ($(IS_SAMPLE),)
-.NOTPARALLEL:
-else
-MAKEFLAGS += --jobs=2
-SIDE_BY_SIDE := OMP_NUM_THREADS=1
-# Two progress bars cannot share a terminal: plain lines, each with the name of its run.
-named_lines = 2>&1 | sed -u 's/^/$(1) | /'
-endif
-
 # The name says what was installed, so that a changed requirement, and nothing else, installs again.
 INSTALLED := .venv/installed-$(shell cat requirements.txt constraints.txt | cksum | cut -d' ' -f1)
 
@@ -62,6 +51,17 @@ IS_SAMPLE := $(or $(filter sample,$(subst $(space),_,$(DATA))),$(wildcard $(D)/s
 W := $(call escaped,$(WORK))
 RUNS := $(W)/runs
 VAL := $(WORK)/folds/val_$(FOLD).json
+
+# Runs that share cores or a GPU go one after the other, also under `make -j`. The sample's small
+# models are the exception: two side by side with a thread each get 1.4 times as far as one with two.
+ifeq ($(IS_SAMPLE),)
+.NOTPARALLEL:
+else
+MAKEFLAGS += --jobs=2
+SIDE_BY_SIDE := OMP_NUM_THREADS=1
+# Two progress bars cannot share a terminal: plain lines, each with the name of its run.
+named_lines = 2>&1 | sed -u 's/^/$(1) | /'
+endif
 
 experiment_parts = $(subst -, ,$(1))
 number = $(patsubst $(1)%,%,$(filter $(1)%,$(call experiment_parts,$(2))))
