@@ -100,7 +100,7 @@ FULL: dict[str, Any] = {
 SMOKE: dict[str, Any] = {
     "image_size_wh": [160, 160],
     # Validation and checkpoints cost as much as half an epoch of this size: have fewer of them.
-    "epochs": 4,
+    "epochs": 6,
     "repeat": 4,
     "batch_size": 4,
     "workers": 1,
@@ -141,7 +141,7 @@ SMOKE: dict[str, Any] = {
             "loss_cls": {"loss_weight": 2.0},
             "loss_bbox": {"loss_weight": 1.0},
         },
-        "train_cfg": {"initial_epoch": 2},
+        "train_cfg": {"initial_epoch": 3},
         "test_cfg": {"score_thr": 0.01},
     },
 }
