@@ -59,8 +59,9 @@ ifeq ($(IS_SAMPLE),)
 else
 MAKEFLAGS += --jobs=2
 SIDE_BY_SIDE := OMP_NUM_THREADS=1
-# Two progress bars cannot share a terminal: plain lines, each with the name of its run.
-named_lines = 2>&1 | sed -u 's/^/$(1) | /'
+# Two progress bars cannot share a terminal: plain lines, each with the name of its run. On Ctrl-C
+# the run still has its checkpoint to save and announce.
+named_lines = 2>&1 | (trap '' INT TERM; sed -u 's/^/$(1) | /')
 endif
 
 experiment_parts = $(subst -, ,$(1))

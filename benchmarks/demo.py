@@ -53,13 +53,22 @@ def timed_lines(clone: Path, environment: dict[str, str]) -> Iterator[tuple[floa
 
 
 def durations(stamped: list[tuple[float, str]]) -> list[tuple[str, float]]:
-    """Return (step, seconds): each step lasts until the next one starts."""
-    starts = [(seconds, step_name(line)) for seconds, line in stamped]
-    starts = [(seconds, name) for seconds, name in starts if name]
+    """Return (step, seconds), in the order of their start.
+
+    Trainings run side by side and name their lines: one lasts until its last line. Any other step
+    lasts until the next one starts.
+    """
+    starts = [(seconds, name) for seconds, line in stamped if (name := step_name(line))]
     if not starts:
         return []
     ends = [seconds for seconds, _ in starts[1:]] + [stamped[-1][0]]
-    return [(name, end - start) for (start, name), end in zip(starts, ends, strict=True)]
+    result = []
+    for (start, name), end in zip(starts, ends, strict=True):
+        prefix = f"{name.rpartition(' ')[2]} | "
+        own = [seconds for seconds, line in stamped if line.startswith(prefix)]
+        is_training = name.startswith("models train") and own
+        result.append((name, (max(own) if is_training else end) - start))
+    return result
 
 
 def main() -> None:

@@ -46,6 +46,22 @@ def test_a_step_lasts_until_the_next_one_starts():
     assert durations(stamped) == [("data_tools sample", 4.0), ("submit write", 1.5)]
 
 
+def test_trainings_side_by_side_last_until_their_own_last_line():
+    stamped = [
+        (0.0, "OMP_NUM_THREADS=1 .venv/bin/python -m models train yolox --name yolox"),
+        (0.0, "OMP_NUM_THREADS=1 .venv/bin/python -m models train tood --name tood"),
+        (5.0, "yolox | best epoch 1"),
+        (7.0, "tood | best epoch 1"),
+        (7.0, '.venv/bin/python -m models predict "work/runs/tood/fold3" --split val'),
+        (9.0, "done"),
+    ]
+    assert durations(stamped) == [
+        ("models train yolox", 5.0),
+        ("models train tood", 7.0),
+        ("models predict tood val", 2.0),
+    ]
+
+
 @pytest.mark.slow
 def test_every_step_of_a_real_run_is_recognised(demo):
     steps = [name for line in demo.first_output.splitlines() if (name := step_name(line))]
