@@ -12,11 +12,18 @@ from ensemble.explain import Explanation, class_names
 # Wong's palette: told apart by most colour-blind readers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
 MARGIN = 24
+# Detectors list dozens of boxes that they hardly believe in; drawn, they would hide the rest.
+LOWEST_DRAWN_SCORE = 0.15
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def write_picture(
-    path: str | Path, explanation: Explanation, dataset: CocoDataset, data_root: str | Path
+    path: str | Path,
+    explanation: Explanation,
+    dataset: CocoDataset,
+    data_root: str | Path,
+    *,
+    lowest_score: float = LOWEST_DRAWN_SCORE,
 ) -> None:
     """Draw the members' boxes (left, a colour per member) and the fused ones (right, with scores).
 
@@ -25,6 +32,7 @@ def write_picture(
         explanation: from `explain_image`.
         dataset: names of the classes.
         data_root: folder that the image's `file_name` is relative to.
+        lowest_score: boxes below it, before and after, are not drawn; the picture says so.
 
     Raises:
         UserError: the image is missing or broken, or the suffix is no picture's.
@@ -43,8 +51,10 @@ def write_picture(
     draw = ImageDraw.Draw(canvas)
     for fused in explanation.fused:
         for box in fused.boxes:
-            draw.rectangle(_corners(box.box_xyxy), outline=colour_of[box.member], width=2)
-    for fused in reversed(explanation.fused):
+            if box.score >= lowest_score:
+                draw.rectangle(_corners(box.box_xyxy), outline=colour_of[box.member], width=2)
+    drawn = [fused for fused in explanation.fused if fused.score >= lowest_score]
+    for fused in reversed(drawn):
         corners = _corners(fused.box_xyxy, shift=width)
         colour = COLOURS[fused.label % len(COLOURS)]
         draw.rectangle(corners, outline=colour, width=2)
@@ -52,7 +62,8 @@ def write_picture(
         draw.text((corners[0] + 3, corners[1] + 2), text, fill=colour)
     for line, name in enumerate(members):
         draw.text((6, height + line * MARGIN + 5), name, fill=colour_of[name])
-    draw.text((width + 6, height + 5), f"{len(explanation.fused)} fused boxes", fill="black")
+    legend = f"{len(drawn)} of {len(explanation.fused)} fused boxes: score {lowest_score} and above"
+    draw.text((width + 6, height + 5), legend, fill="black")
     with whole_file(path) as temporary:
         canvas.save(temporary)
 
