@@ -188,4 +188,4 @@ def claim(data: Path, work: Path) -> None:
 
     outcome = claim_work_folder(DataPaths(data), WorkPaths(work))
     if outcome.moved_to is not None:
-        click.echo(f"{work} held work of another sample: moved to {outcome.moved_to}")
+        click.echo(f"{work} held work of the built-in sample: moved to {outcome.moved_to}")

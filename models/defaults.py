@@ -131,7 +131,7 @@ SETTINGS: tuple[Setting, ...] = (
             "optimizer steps of warm-up", COUNT_OR_ZERO),
     Setting("schedule.warmup_epochs", 0, "a number, 0 or more",
             "epochs of warm-up, where warmup_iterations is 0", _at_least(0)),
-    # mmdet's schedule_1x; SEED.md says only "linear".
+    # mmdet's schedule_1x; the recipes published for the seed say only "linear".
     Setting("schedule.warmup_start_factor", 0.001, "a number in [0, 1]",
             "first learning rate, as a share of the highest", _is_share),
     Setting("schedule.no_augment_epochs", 0, "a whole number, 0 or more",
