@@ -15,6 +15,7 @@ from data_tools.errors import UserError
 from models.data.dataset import TrainDataset
 from models.data.eval_dataset import EvalDataset
 from models.data.sampler import EpochSampler
+from models.freed_memory import return_freed_memory
 
 
 class _ErrorsAsValues(Dataset[Any]):
@@ -118,6 +119,8 @@ def _start_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # One thread per worker: OpenCV's own pool would compete with the other workers.
     cv2.setNumThreads(0)
+    # The main process may keep what it frees, for its steps; here that would only grow.
+    return_freed_memory()
     # Collecting garbage writes to every object it looks at, which would copy the main process's
     # memory page by page; what was inherited is left out of it.
     gc.freeze()

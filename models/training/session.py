@@ -11,6 +11,7 @@ from rich.console import Console
 
 from data_tools.errors import UserError
 from data_tools.files import write_json
+from models.freed_memory import freed_memory_kept
 from models.run_folder import now_text, update_run
 from models.training.assembly import build_model, build_trainer, load_first_weights, torch_device
 from models.training.checkpoint import load_checkpoint, load_last
@@ -43,6 +44,7 @@ def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
     world = world_from_environment()
     device = torch_device(run.device, world)
     with ExitStack() as stack:
+        stack.enter_context(freed_memory_kept(device.type == "cpu"))
         stack.enter_context(process_group(world, device))
         interrupt = stack.enter_context(InterruptRequest())
         display = make_display(console) if world.is_main else SilentDisplay()

@@ -1,0 +1,63 @@
+"""Freed memory: kept inside the block, handed back at its end, nothing else changes."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from models.freed_memory import freed_memory_kept
+
+# A hundred times 64 MB, written and freed: how many pages did the system have to supply?
+COUNT_FAULTS = """
+import resource, numpy as np
+from models.freed_memory import freed_memory_kept
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        np.ones(8 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+def resident_mb():
+    pages = int(open('/proc/self/statm').read().split()[1])
+    return pages * resource.getpagesize() >> 20
+before = resident_mb()
+print(faults())
+with freed_memory_kept():
+    print(faults(), resident_mb() - before)
+print(faults(), resident_mb() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+def test_pages_are_reused_inside_the_block_only(repository):
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_FAULTS], cwd=repository, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    plain, kept, kept_mb, after, after_mb = map(int, done.stdout.split())
+    assert kept < plain / 10
+    assert after > 10 * kept
+    assert 60 < kept_mb < 100, "one block of 64 MB, not a hundred"
+    assert after_mb < 30
+
+
+def test_an_inactive_block_asks_for_nothing(monkeypatch):
+    monkeypatch.setattr("models.freed_memory._set_options", lambda _: pytest.fail("was called"))
+    with freed_memory_kept(active=False):
+        pass
+
+
+def test_an_error_inside_still_hands_it_back(monkeypatch):
+    calls = []
+    monkeypatch.setattr("models.freed_memory._set_options", calls.append)
+    with pytest.raises(ZeroDivisionError), freed_memory_kept():
+        raise ZeroDivisionError
+    assert len(calls) == 2
+
+
+def test_other_systems_are_left_alone(monkeypatch):
+    monkeypatch.setattr("models.freed_memory.ctypes.CDLL", lambda name: object())
+    with freed_memory_kept():
+        pass
