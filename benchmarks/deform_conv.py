@@ -3,16 +3,19 @@
     python -m benchmarks.deform_conv [--quick] [--device cpu|cuda]
 
 The methods take turns on the same tensors, at the shapes that TOOD X101-64x4d-DCN calls it with.
-Times are the shortest of the rounds; on the CPU they are processor time of all threads, which other
-work on the machine hardly moves (set OMP_WAIT_POLICY=passive and GOMP_SPINCOUNT=0, or threads that
-wait for each other count too). "Kept" is what the graph holds until the backward pass, without the
-tensors that are there anyway; on a GPU it is the peak of memory above what was there before.
+Times are medians of rounds of at least half a second; on the CPU they are processor time of all
+threads, which other work on the machine moves little (set OMP_WAIT_POLICY=passive and
+GOMP_SPINCOUNT=0, or threads that wait for each other count too), and wall time beside it. Freed
+memory stays with the process for all methods, as in training. "Kept" is what the graph holds until
+the backward pass, without the tensors that are there anyway; on a GPU it is the peak of memory
+above what was there before.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import machine_line
+from models.freed_memory import freed_memory_kept
 from models.ops.deform_conv import deform_conv2d
 from models.ops.deform_conv_methods import METHODS, choose_method
 
@@ -73,29 +77,45 @@ def draw(case: Case, device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.requires_grad_() for name, tensor in tensors.items()}
 
 
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one pass: processor time on the CPU, wall time on a GPU.
+
+    Attributes:
+        forward: of the forward pass.
+        both: of forward and backward pass.
+        wall: of both, by the clock.
+    """
+
+    forward: float
+    both: float
+    wall: float
+
+
 def forward_backward(
     tensors: dict[str, Tensor], case: Case, method: str, precision: str
-) -> Callable[[], tuple[float, float]]:
-    """Return a function that runs one pass and returns seconds (forward, both)."""
+) -> Callable[[], Times]:
+    """Return a function that runs one pass and times it."""
     device = tensors["input"].device
     half = precision != "fp32"
 
-    def wait() -> float:
+    def now() -> tuple[float, float]:
         if device.type == "cuda":
             torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
+            return time.perf_counter(), time.perf_counter()
+        return time.process_time(), time.perf_counter()
 
-    def run() -> tuple[float, float]:
+    def run() -> Times:
         for tensor in tensors.values():
             tensor.grad = None
         context = torch.autocast(device.type, torch.bfloat16) if half else contextlib.nullcontext()
-        start = wait()
+        start, wall_start = now()
         with context:
             output = deform_conv2d(**tensors, padding=case.kernel // 2, method=method)
-        middle = wait()
+        middle, _ = now()
         output.backward(torch.ones_like(output))
-        return middle - start, wait() - start
+        end, wall_end = now()
+        return Times(middle - start, end - start, wall_end - wall_start)
 
     return run
 
@@ -121,15 +141,35 @@ def kept_bytes(tensors: dict[str, Tensor], case: Case, method: str) -> int:
     return sum(size for address, size in kept.items() if address not in own)
 
 
-def best_times(runs: dict[str, Callable[[], tuple[float, float]]], rounds: int) -> dict:
-    """Return each method's shortest (forward, both), the methods taking turns."""
-    best = dict.fromkeys(runs, (float("inf"), float("inf")))
-    for number in range(rounds + 1):
+def mean_times(run: Callable[[], Times], least_seconds: float) -> Times:
+    """Return the means over passes that take `least_seconds` together, at least one pass.
+
+    One pass is too short for the clock: some systems count the processor time of threads other
+    than the caller in steps of 10 ms.
+    """
+    passes: list[Times] = []
+    start = time.perf_counter()
+    while not passes or time.perf_counter() - start < least_seconds:
+        passes.append(run())
+    return _combined(passes, statistics.fmean)
+
+
+def median_times(
+    runs: dict[str, Callable[[], Times]], rounds: int, least_seconds: float
+) -> dict[str, Times]:
+    """Return the medians over rounds of each method's means, the methods taking turns."""
+    times: dict[str, list[Times]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()  # warms up
+    for _ in range(rounds):
         for name, run in runs.items():
-            times = run()
-            if number:  # The first round warms up.
-                best[name] = tuple(map(min, best[name], times))
-    return best
+            times[name].append(mean_times(run, least_seconds))
+    return {name: _combined(each, statistics.median) for name, each in times.items()}
+
+
+def _combined(times: list[Times], combine: Callable[[list[float]], float]) -> Times:
+    return Times(*(combine([getattr(each, name) for each in times])
+                   for name in ("forward", "both", "wall")))  # fmt: skip
 
 
 def main() -> None:
@@ -145,7 +185,8 @@ def main() -> None:
     precisions = ("fp32", "bf16") if device.type == "cuda" else ("fp32",)
     for case in QUICK_CASES if arguments.quick else CASES:
         for precision in precisions:
-            report(case, device, precision, 1 if arguments.quick else arguments.rounds)
+            with freed_memory_kept(device.type == "cpu"):
+                report(case, device, precision, 1 if arguments.quick else arguments.rounds)
 
 
 def report(case: Case, device: torch.device, precision: str, rounds: int) -> None:
@@ -153,20 +194,20 @@ def report(case: Case, device: torch.device, precision: str, rounds: int) -> Non
     tensors = draw(case, device)
     methods = list(METHODS)
     runs = {name: forward_backward(tensors, case, name, precision) for name in methods}
-    times = best_times(runs, rounds)
+    times = median_times(runs, rounds, least_seconds=0.5 if rounds > 1 else 0)
     chosen = choose_method(tensors["input"], tensors["offset"], tensors["weight"])
     print(
         f"\n{case.name}, {precision}: {case.batch} x {case.channels} x {case.size} x {case.size}, "
         f"groups {case.groups}, deform groups {case.deform_groups}, kernel {case.kernel}"
     )
-    print(f"  {'method':<18}{'forward':>10}{'both':>10}{'ratio':>8}{'kept':>10}")
-    peer = times["torchvision"][1]
-    for name, (forward, both) in times.items():
+    print(f"  {'method':<18}{'forward':>10}{'both':>10}{'ratio':>8}{'wall':>10}{'kept':>10}")
+    peer = times["torchvision"].both
+    for name, each in times.items():
         kept = kept_bytes(tensors, case, name) / 2**20
         mark = " <- used" if name == chosen else ""
         print(
-            f"  {name:<18}{forward * 1e3:>7.1f} ms{both * 1e3:>7.1f} ms{peer / both:>7.1f}x"
-            f"{kept:>7.1f} MB{mark}"
+            f"  {name:<18}{each.forward * 1e3:>7.1f} ms{each.both * 1e3:>7.1f} ms"
+            f"{peer / each.both:>7.1f}x{each.wall * 1e3:>7.1f} ms{kept:>7.1f} MB{mark}"
         )
 
 
