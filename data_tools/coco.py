@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import math
-from collections import Counter
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,18 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from data_tools.coco_checks import SkippedBox, checked_content
 from data_tools.errors import UserError
 from data_tools.files import write_json
-
-
-@dataclass(frozen=True)
-class SkippedBox:
-    """An annotation that was left out, and why."""
-
-    annotation_id: int
-    image_id: int
-    file_name: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -193,7 +183,7 @@ def load_json(path: Path) -> Any:
     """Load JSON, plain or gzipped, turning a missing or truncated file into a `UserError`."""
     try:
         opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8") as file:
+        with opener(path, "rt", encoding="utf-8-sig") as file:
             return json.load(file)
     except FileNotFoundError:
         raise UserError(
@@ -202,7 +192,7 @@ def load_json(path: Path) -> Any:
             expected="a COCO JSON file",
             next_step="check the path; `make sample` draws a dataset to try the kit with",
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(
             f"the file is not valid JSON ({error})",
             where=path,
@@ -213,133 +203,4 @@ def load_json(path: Path) -> Any:
 
 def coco_from_dict(value: Any, *, source: Path | None = None) -> CocoDataset:
     """Check a parsed COCO file and return it as a `CocoDataset`; errors as `read_coco`."""
-    if not isinstance(value, dict) or not isinstance(value.get("images"), list):
-        raise UserError(
-            "the file has no list `images`",
-            where=source,
-            expected="an object with `images`, `categories` and, for truth, `annotations`",
-        )
-    images = tuple(
-        _checked_image(image, position, source) for position, image in enumerate(value["images"])
-    )
-    _refuse_duplicates([image["id"] for image in images], "image id", "images", source)
-    _refuse_duplicates([image["file_name"] for image in images], "file name", "images", source)
-    categories = tuple(_checked_categories(value.get("categories") or [], source))
-    annotations, skipped = _checked_annotations(
-        value.get("annotations") or [], images, categories, source
-    )
-    return CocoDataset(
-        images=images,
-        annotations=annotations,
-        categories=categories,
-        info=value.get("info") or {},
-        licenses=tuple(value.get("licenses") or ()),
-        skipped=skipped,
-        source=source,
-    )
-
-
-def _refuse_duplicates(values: list[Any], noun: str, key: str, source: Path | None) -> None:
-    duplicates = [value for value, count in Counter(values).items() if count > 1]
-    if duplicates:
-        raise UserError(
-            f"{len(duplicates)} duplicate {noun}s, the first is {duplicates[0]!r}",
-            where=f"{source}, key `{key}`",
-            expected=f"every {noun} once",
-            next_step="remove or renumber the duplicates",
-        )
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _checked_image(image: Any, position: int, source: Path | None) -> dict[str, Any]:
-    where = f"{source}, images[{position}]"
-    if not isinstance(image, dict):
-        raise UserError("an image is not an object", where=where, expected="{id, file_name, ...}")
-    for key in ("id", "width", "height"):
-        if not _is_int(image.get(key)) or (key != "id" and image[key] <= 0):
-            raise UserError(
-                f"image `{key}` is {image.get(key)!r}",
-                where=where,
-                expected="a whole number" + ("" if key == "id" else " above 0"),
-            )
-    if not isinstance(image.get("file_name"), str) or not image["file_name"]:
-        raise UserError(
-            f"image `file_name` is {image.get('file_name')!r}",
-            where=where,
-            expected="a path relative to the data root",
-        )
-    return image
-
-
-def _checked_categories(categories: Any, source: Path | None) -> list[dict[str, Any]]:
-    for position, category in enumerate(categories):
-        valid = isinstance(category, dict) and _is_int(category.get("id"))
-        if not valid or not isinstance(category.get("name"), str):
-            raise UserError(
-                "a category lacks `id` or `name`",
-                where=f"{source}, categories[{position}]",
-                expected="{id: whole number, name: text}",
-            )
-    _refuse_duplicates([category["id"] for category in categories], "id", "categories", source)
-    return list(categories)
-
-
-def _checked_annotations(
-    annotations: list[Any],
-    images: tuple[dict[str, Any], ...],
-    categories: tuple[dict[str, Any], ...],
-    source: Path | None,
-) -> tuple[tuple[dict[str, Any], ...], tuple[SkippedBox, ...]]:
-    file_name_of_id = {image["id"]: image["file_name"] for image in images}
-    category_ids = {category["id"] for category in categories}
-    kept, skipped = [], []
-    for position, box in enumerate(annotations):
-        where = f"{source}, annotations[{position}]"
-        _check_annotation(box, where, file_name_of_id, category_ids)
-        reason = _reason_to_skip(box["bbox"])
-        if reason:
-            name = file_name_of_id[box["image_id"]]
-            skipped.append(SkippedBox(box["id"], box["image_id"], name, reason))
-            continue
-        width, height = box["bbox"][2:]
-        kept.append(
-            {**box, "area": box.get("area") or width * height, "iscrowd": box.get("iscrowd") or 0}
-        )
-    ids = [box["id"] for box in kept] + [box.annotation_id for box in skipped]
-    _refuse_duplicates(ids, "annotation id", "annotations", source)
-    return tuple(kept), tuple(skipped)
-
-
-def _check_annotation(
-    box: Any, where: str, file_name_of_id: dict[int, str], category_ids: set[int]
-) -> None:
-    if not isinstance(box, dict) or not _is_int(box.get("id")):
-        raise UserError("an annotation has no whole number `id`", where=where)
-    where = f"{where} (id {box['id']})"
-    if box.get("image_id") not in file_name_of_id:
-        raise UserError(
-            f"`image_id` {box.get('image_id')!r} is not among the images",
-            where=where,
-            expected="an id listed in `images`",
-        )
-    if box.get("category_id") not in category_ids:
-        raise UserError(
-            f"`category_id` {box.get('category_id')!r} is not among the categories",
-            where=where,
-            expected=f"one of {sorted(category_ids)}",
-        )
-    bbox = box.get("bbox")
-    is_box = isinstance(bbox, list) and len(bbox) == 4
-    if not is_box or not all(isinstance(v, (int, float)) for v in bbox):
-        raise UserError(f"`bbox` is {bbox!r}", where=where, expected="[x, y, width, height]")
-
-
-def _reason_to_skip(bbox: list[float]) -> str | None:
-    if not all(math.isfinite(value) for value in bbox):
-        return f"bbox {bbox} is not finite"
-    if bbox[2] <= 0 or bbox[3] <= 0:
-        return f"bbox {bbox} has no area"
-    return None
+    return CocoDataset(**checked_content(value, source), source=source)

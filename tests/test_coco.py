@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 
 import numpy as np
 import pytest
@@ -155,3 +156,63 @@ def test_the_real_annotations_are_read(real_data):
     assert (len(dataset.images), len(dataset.annotations)) == (4883, 23144)
     counts = np.bincount(dataset.labels)
     assert counts.tolist() == [3966, 6352, 897, 936, 982, 2943, 1263, 5178, 159, 468]
+
+
+def small_file() -> dict:
+    return coco_dict([image(1)], [box(1, 1, 3, [0, 0, 5, 6])])
+
+
+def test_an_area_of_zero_stays_as_in_the_file():
+    """COCO sorts sizes by the file's own `area`; pycocotools counts this box as small."""
+    value = small_file()
+    value["annotations"][0]["area"] = 0
+    assert coco_from_dict(value).annotations[0]["area"] == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "part"),
+    [
+        ("area", "large", "`area` is 'large'"),
+        ("area", float("nan"), "`area` is nan"),
+        ("area", -4, "`area` is -4"),
+        ("iscrowd", "0", "`iscrowd` is '0'"),
+        ("image_id", [1], "`image_id` [1] is not among the images"),
+        ("bbox", [True, 1, 2, 3], "`bbox` is [True, 1, 2, 3]"),
+    ],
+)
+def test_an_annotation_with_an_unusable_value_is_an_error(key, content, part):
+    value = small_file()
+    value["annotations"][0][key] = content
+    with pytest.raises(UserError, match=re.escape(part)):
+        coco_from_dict(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "content"),
+    [("annotations", 7), ("categories", {"a": 1}), ("info", "text"), ("licenses", {"id": 1})],
+)
+def test_a_part_of_another_kind_is_an_error_that_names_it(key, content):
+    with pytest.raises(UserError, match=f"`{key}` is of type"):
+        coco_from_dict({**small_file(), key: content})
+
+
+def test_an_id_beyond_64_bits_is_an_error():
+    value = small_file()
+    value["images"][0]["id"] = 2**70
+    with pytest.raises(UserError, match="image `id` is 1180591620717411303424"):
+        coco_from_dict(value)
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path):
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(small_file()), encoding="utf-8-sig")
+    assert len(read_coco(path).images) == len(small_file()["images"])
+
+
+def test_a_damaged_gzip_file_is_an_error(tmp_path):
+    packed = bytearray(gzip.compress(json.dumps(small_file()).encode()))
+    packed[12:40] = bytes(28 * [255])
+    path = tmp_path / "train.json.gz"
+    path.write_bytes(packed)
+    with pytest.raises(UserError, match="not valid JSON"):
+        read_coco(path)
