@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_tools.coco import CocoDataset, load_json
+from data_tools.boxes import xywh_to_xyxy
+from data_tools.coco import CocoDataset
+from data_tools.coco_results import read_coco_results
 from data_tools.errors import UserError
 from data_tools.files import whole_file
 from data_tools.predictions import Predictions, predictions_from_rows
 from data_tools.provenance import Provenance, provenance_from_dict
-from data_tools.submission_csv import read_submission_csv
+from data_tools.submission_csv import in_context, read_submission_csv
 
 METADATA_KEY = b"boxcamp"
 COLUMNS = ("image_id", "label", "score", "xmin", "ymin", "xmax", "ymax", "view")
@@ -116,7 +118,9 @@ def _read_parquet(path: Path, dataset: CocoDataset | None) -> Predictions:
             provenance=provenance,
         )
     except UserError as error:
-        raise UserError(error.what, where=path, expected=error.expected) from None
+        raise UserError(
+            error.what, where=path, expected=error.expected, next_step=error.next_step
+        ) from None
 
 
 def _check_dataset(
@@ -136,25 +140,13 @@ def _check_dataset(
 
 
 def _read_coco_results(path: Path, dataset: CocoDataset) -> Predictions:
-    rows = load_json(path)
-    keys = ("image_id", "category_id", "bbox", "score")
-    if not isinstance(rows, list):
-        raise UserError("COCO results are not a list", where=path, expected="a list of boxes")
-    for position, row in enumerate(rows):
-        if not isinstance(row, dict) or any(key not in row for key in keys):
-            raise UserError(
-                "a result lacks a key",
-                where=f"{path}, entry {position}",
-                expected=", ".join(keys),
-            )
-    boxes = np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return predictions_from_rows(
+    results = read_coco_results(path)
+    return in_context(
+        path,
         dataset.image_ids,
-        np.array([row["image_id"] for row in rows], dtype=np.int64),
-        np.array([row["category_id"] for row in rows], dtype=np.int64),
-        np.array([row["score"] for row in rows], dtype=np.float32),
-        boxes,
-        provenance=Provenance(dataset=dataset.fingerprint, run=path.stem),
-        row_order="file",
+        results.image_ids,
+        results.labels,
+        results.scores,
+        xywh_to_xyxy(results.boxes_xywh),
+        Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
     )

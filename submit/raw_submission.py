@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_tools.coco import CocoDataset, load_json
+from data_tools.coco import CocoDataset
+from data_tools.coco_results import read_coco_results
 from data_tools.errors import UserError
 from data_tools.submission_csv import header_text, read_text_table
 from submit.formats import SubmissionFormat, image_names, label_names, with_classes
@@ -135,30 +136,16 @@ def _raw_of_coco_results(
 ) -> RawSubmission:
     import polars as pl
 
-    rows = load_json(path)
-    keys = ("image_id", "category_id", "bbox", "score")
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and all(key in row for key in keys) and len(row["bbox"]) == 4
-        for row in rows
-    ):
-        raise UserError(
-            "the file is not a list of COCO results",
-            where=path,
-            expected=f"a list of objects with {', '.join(keys)} [x, y, width, height]",
-        )
-    names = [str(row["image_id"]) for row in rows]
+    results = read_coco_results(path)
+    names = list(map(str, results.image_ids.tolist()))
     unique = list(dict.fromkeys(names))
     row_of_name = {name: row for row, name in enumerate(unique)}
     row_of_box = np.array([row_of_name[name] for name in names], dtype=np.int64)
-    boxes = pl.DataFrame(
-        [[float(value) for value in row["bbox"]] for row in rows],
-        schema=dict.fromkeys(("xmin", "ymin", "width", "height"), pl.Float64),
-        orient="row",
-    )
+    boxes_xywh = dict(zip(("xmin", "ymin", "width", "height"), results.boxes_xywh.T, strict=True))
     columns = {
-        "label": pl.Series([str(row["category_id"]) for row in rows], dtype=pl.String),
-        "score": pl.Series([float(row["score"]) for row in rows], dtype=pl.Float64),
-        **{name: boxes[name] for name in boxes.columns},
+        "label": pl.Series(list(map(str, results.labels.tolist())), dtype=pl.String),
+        "score": pl.Series(results.scores),
+        **{name: pl.Series(numbers) for name, numbers in boxes_xywh.items()},
     }
     counts = np.bincount(row_of_box, minlength=len(unique)) * len(columns)
     by_id = SubmissionFormat(name=submission_format.name, image_key="id", row_per="coco_json")

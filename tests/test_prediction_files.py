@@ -17,6 +17,7 @@ from data_tools.provenance import Provenance
 from tests.coco_cases import coco_dict, image
 
 IMAGES = coco_from_dict(coco_dict([image(9), image(2), image(5)]))
+RESULT = {"image_id": 5, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.25}
 ORIGIN = Provenance(dataset=IMAGES.fingerprint, model="yolox", run="yolox", fold=3)
 
 
@@ -98,12 +99,31 @@ def test_coco_results_keep_their_order(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [({}, "not a list"), ([{"image_id": 5}], "a result lacks a key")],
+    [
+        ({}, "not a list"),
+        ([3], "a result is 3"),
+        ([{"image_id": 5}], "a result lacks `category_id`"),
+        # Four boxes of five numbers are as many numbers as five boxes of four.
+        ([{**RESULT, "bbox": [1, 2, 3, 4, 5]}] * 4, "`bbox` is .1, 2, 3, 4, 5."),
+        ([{**RESULT, "bbox": None}], "`bbox` is None"),
+        ([{**RESULT, "image_id": 5.6}], "`image_id` is 5.6"),
+        ([{**RESULT, "category_id": "can"}], "`category_id` is 'can'"),
+        ([{**RESULT, "score": "high"}], "`score` is 'high'"),
+        ([{**RESULT, "image_id": 77}], "image 77"),
+    ],
 )
 def test_broken_coco_results(tmp_path, content, message):
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=message):
         read_predictions(tmp_path / "a.json", IMAGES)
+
+
+def test_a_box_of_another_dataset_says_what_to_do(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps([{**RESULT, "image_id": 77}]))
+    with pytest.raises(UserError) as raised:
+        read_predictions(tmp_path / "a.json", IMAGES)
+    assert raised.value.where == str(tmp_path / "a.json")
+    assert "give the COCO file" in raised.value.next_step
 
 
 def test_files_that_do_not_list_their_images_need_the_dataset(tmp_path):
