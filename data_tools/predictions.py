@@ -130,7 +130,8 @@ def predictions_from_rows(
     """
     image_ids = np.sort(np.asarray(image_ids, dtype=np.int64))
     row_image_ids = np.asarray(row_image_ids, dtype=np.int64)
-    scores = np.asarray(scores, dtype=np.float32)
+    with np.errstate(over="ignore"):  # too large for float32: infinite, and refused as that
+        scores = np.asarray(scores, dtype=np.float32)
     index = np.searchsorted(image_ids, row_image_ids)
     known = index < len(image_ids)
     known[known] = image_ids[index[known]] == row_image_ids[known]

@@ -17,6 +17,7 @@ from data_tools.errors import UserError
 from data_tools.files import whole_file
 from data_tools.predictions import Predictions, predictions_from_rows
 from data_tools.provenance import Provenance
+from data_tools.text_tables import decoded, unpacked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -109,14 +110,13 @@ def read_text_table(path: str | Path) -> pl.DataFrame:
 
     path = Path(path)
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = unpacked(path)
     except FileNotFoundError:
         raise UserError("the file does not exist", where=path, expected="a CSV file") from None
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise UserError(f"the file is not valid gzip ({error})", where=path) from None
     try:
         table = pl.read_csv(content, infer_schema=False)
     except pl.exceptions.PolarsError as error:
+        decoded(content, path)  # not being UTF-8 is the commonest reason, and has its own message
         raise UserError(
             f"the file is not a valid CSV ({str(error).splitlines()[0]})",
             where=path,
@@ -278,4 +278,6 @@ def in_context(
         )
     except UserError as error:
         where = f"{path}, {error.where}" if error.where else path
-        raise UserError(error.what, where=where, expected=error.expected) from None
+        raise UserError(
+            error.what, where=where, expected=error.expected, next_step=error.next_step
+        ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,6 +18,9 @@ from tests.coco_cases import box, coco_dict, image, random_coco, write_dict, wri
 VOC = """<annotation><filename>a.jpg</filename><size><width>100</width><height>80</height></size>
 <object><name>can</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>10</xmax><ymax>20</ymax></bndbox>
 </object></annotation>"""
+
+
+SIZED = "file_name,class,xmin,ymin,xmax,ymax,width,height\n"
 
 
 def run(*arguments: object):
@@ -60,6 +65,7 @@ def test_voc_in_subfolders_and_without_objects(tmp_path):
         (VOC.replace("filename", "name"), "there is no <filename>"),
         (VOC.replace("<xmin>1</xmin>", ""), "there is no <bndbox><xmin>"),
         (VOC.replace("<width>100", "<width>wide"), "<size/width> is 'wide'"),
+        (VOC.replace("<width>100", "<width>nan"), "`width` is nan"),
     ],
 )
 def test_broken_voc_files(tmp_path, text, message):
@@ -100,7 +106,9 @@ def test_a_yolo_line_by_hand(tmp_path):
     assert (tmp_path / "labels/classes.txt").read_text() == "can\nbag\n"
 
 
-@pytest.mark.parametrize("line", ["0 0.5 0.5 0.1", "2 0.5 0.5 0.1 0.1", "-1 .5 .5 .1 .1", "can"])
+@pytest.mark.parametrize(
+    "line", ["0 0.5 0.5 0.1", "2 0.5 0.5 0.1 0.1", "-1 .5 .5 .1 .1", "0.7 .5 .5 .1 .1", "can"]
+)
 def test_broken_yolo_lines(tmp_path, line):
     write_images(tmp_path / "images", coco_from_dict(coco_dict([image(0, name="a.jpg")])))
     (tmp_path / "labels").mkdir()
@@ -147,6 +155,11 @@ def test_sizes_that_a_table_lacks_come_from_the_images(tmp_path):
     [
         ("file_name,class\na,b\n", "no column 'xmin'"),
         ("file_name,class,xmin,ymin,xmax,ymax,width,height\na,b,1,2,x,4,9,9\n", "`xmax` is 'x'"),
+        (SIZED + "a,b,1,2,3,4,9.5,9\n", "`width` is 9.5"),
+        (SIZED + "a,b,1,2,3,4,9,nan\n", "`height` is nan"),
+        (SIZED + "a,,1,2,3,4,9,9\n", "the box has no class"),
+        (SIZED + "a,b,1,2,3,4,9,9\na,b,1,2,3,4,8,9\n", "a is 8 x 9 here and 9 x 9 in an"),
+        (SIZED + "a,b,1\n", "the row has 3 cells, the header 8"),
     ],
 )
 def test_broken_tables(tmp_path, text, message):
@@ -223,7 +236,8 @@ def test_a_table_with_words_for_numbers(tmp_path, predictions):
     options = ("--from", "predictions", "--images", tmp_path / "test.json")
     result = run(tmp_path / "a.csv", *options, "--out", tmp_path / "b.parquet")
     assert result.exit_code == 2
-    assert "a row is not numeric" in result.stderr
+    assert "`score` is 'high'" in result.stderr
+    assert "a.csv, line 2" in result.stderr
 
 
 @pytest.mark.parametrize("names", [("a.jpg", "a.png"), ("classes.jpg", "b.jpg")])
@@ -234,3 +248,67 @@ def test_images_that_would_share_a_label_file(tmp_path, names):
     assert result.exit_code == 2
     assert "would share the label file" in result.stderr
     assert not (tmp_path / "labels").exists()
+
+
+def test_a_table_of_a_spreadsheet_is_read_packed_or_not(tmp_path):
+    content = ("\ufeff" + SIZED + "a.jpg,can,1,2,11,22,100,80\n").replace("\n", "\r\n").encode()
+    (tmp_path / "a.csv").write_bytes(content)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(content))
+    for name in ("a.csv", "a.csv.gz"):
+        result = run(tmp_path / name, "--from", "csv", "--out", tmp_path / "a.json")
+        assert result.exit_code == 0, result.output
+        assert boxes_of(read_coco(tmp_path / "a.json")) == [("a.jpg", "can", (1, 2, 10, 20))]
+
+
+def test_a_table_that_is_no_utf8_is_named(tmp_path, predictions):
+    (tmp_path / "a.csv").write_bytes((SIZED + "ü.jpg,can,1,2,3,4,9,9\n").encode("latin-1"))
+    for options in (("csv",), ("predictions", "--images", tmp_path / "test.json")):
+        result = run(tmp_path / "a.csv", "--from", *options, "--out", tmp_path / "b.json")
+        assert result.exit_code == 2
+        assert "no UTF-8 text" in result.stderr
+
+
+def test_converted_annotations_are_numbered_from_1(tmp_path):
+    """pycocotools takes id 0 for "no match": its box would count as a miss."""
+    (tmp_path / "a.csv").write_text(SIZED + "a.jpg,can,1,2,11,22,100,80\n")
+    run(tmp_path / "a.csv", "--from", "csv", "--out", tmp_path / "a.json")
+    assert read_coco(tmp_path / "a.json").annotation_ids.tolist() == [1]
+
+
+def test_two_voc_files_of_one_image_are_named(tmp_path):
+    (tmp_path / "xml").mkdir()
+    for name in ("a.xml", "b.xml"):
+        (tmp_path / "xml" / name).write_text(VOC)
+    result = run(tmp_path / "xml", "--from", "voc", "--out", tmp_path / "a.json")
+    assert result.exit_code == 2
+    assert "the image 'a.jpg' stands there 2 times" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("classes", "label_file", "message"),
+    [
+        ("can\ncan\n", "a.txt", "the class 'can' stands there 2 times"),
+        ("can\n", "images/a.txt", "1 label files belong to no image"),
+    ],
+)
+def test_yolo_labels_that_would_be_lost(tmp_path, classes, label_file, message):
+    write_images(tmp_path / "images", coco_from_dict(coco_dict([image(0, name="a.jpg")])))
+    path = tmp_path / "labels" / label_file
+    path.parent.mkdir(parents=True)
+    path.write_text("0 .5 .5 .1 .1\n")
+    (tmp_path / "labels/classes.txt").write_text(classes)
+    result = run(
+        tmp_path / "labels", "--from", "yolo", "--image-root", tmp_path / "images",
+        "--out", tmp_path / "b.json",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_label_that_is_no_whole_number_is_not_cut_to_one(tmp_path, predictions):
+    header = "image_id,file_name,label,score,xmin,ymin,xmax,ymax\n"
+    (tmp_path / "a.csv").write_text(header + "5,a.jpg,7.6,0.5,0,0,1,1\n")
+    options = ("--from", "predictions", "--images", tmp_path / "test.json")
+    result = run(tmp_path / "a.csv", *options, "--out", tmp_path / "b.parquet")
+    assert result.exit_code == 2
+    assert "`label` is '7.6'" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +36,20 @@ def assemble(
     class_names: Sequence[str],
     source: Path,
 ) -> CocoDataset:
-    """Number images, boxes and classes from 0 in the order given, and check the result.
+    """Number images and classes from 0 and boxes from 1 in the order given, and check the result.
 
     Boxes without area are left out and listed in `skipped`, as when reading a COCO file.
+
+    Raises:
+        UserError: an image or a class name stands twice, or the content breaks the format.
     """
+    _refuse_repeated([image.file_name for image in images], "image", source)
+    _refuse_repeated(class_names, "class", source)
     id_of_image = {image.file_name: number for number, image in enumerate(images)}
     id_of_class = {name: number for number, name in enumerate(class_names)}
     annotations = []
-    for number, box in enumerate(boxes):
+    # pycocotools takes annotation id 0 for "no match".
+    for number, box in enumerate(boxes, start=1):
         left, top, right, bottom = box.box_xyxy
         annotations.append(
             {
@@ -70,6 +77,23 @@ def assemble(
         },
         source=source,
     )
+
+
+def _refuse_repeated(names: Sequence[str], noun: str, source: Path) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise UserError(
+            f"the {noun} {repeated[0]!r} stands there {names.count(repeated[0])} times",
+            where=source,
+            expected=f"every {noun} once",
+        )
+
+
+def whole_pixels(value: float, key: str, where: str | Path) -> int:
+    """Return a side of an image as a whole number; anything else is an error that names it."""
+    if not (value > 0 and value == value // 1):
+        raise UserError(f"`{key}` is {value:g}", where=where, expected="a whole number of pixels")
+    return int(value)
 
 
 def image_size(root: Path, file_name: str) -> tuple[int, int]:

@@ -12,8 +12,11 @@ from data_tools.errors import UserError
 from data_tools.files import whole_file, write_json
 from data_tools.predictions import Predictions, predictions_from_rows
 from data_tools.provenance import Provenance
+from data_tools.text_tables import read_table
 
 TABLE_COLUMNS = ("image_id", "file_name", "label", "score", "xmin", "ymin", "xmax", "ymax")
+# What the columns that are read back hold.
+KINDS = {"image_id": int, "label": int, **dict.fromkeys(TABLE_COLUMNS[3:], float)}
 
 
 def write_coco_results(path: Path, predictions: Predictions) -> None:
@@ -41,7 +44,7 @@ def write_prediction_table(path: Path, predictions: Predictions, dataset: CocoDa
 
 def is_prediction_table(path: Path) -> bool:
     """Say whether a CSV file has the header of `write_prediction_table`."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
         return next(csv.reader(file), None) == list(TABLE_COLUMNS)
 
 
@@ -51,19 +54,28 @@ def read_prediction_table(path: Path, dataset: CocoDataset) -> Predictions:
     Raises:
         UserError: a row with something else than numbers, or of an unknown image.
     """
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    numeric = [name for name in TABLE_COLUMNS if name != "file_name"]
-    try:
-        values = [[float(row[name]) for name in numeric] for row in rows]
-    except (TypeError, ValueError) as error:
-        raise UserError(f"a row is not numeric ({error})", where=path) from None
-    table = np.array(values, dtype=np.float64).reshape(-1, len(numeric))
+    table = read_table(path)
+    rows = [
+        [_number(row[name], kind, name, f"{path}, line {line}") for name, kind in KINDS.items()]
+        for row, line in zip(table.rows, table.lines, strict=True)
+    ]
+    columns = list(zip(*rows, strict=True)) or [()] * len(KINDS)
     return predictions_from_rows(
         dataset.image_ids,
-        table[:, 0].astype(np.int64),
-        table[:, 1].astype(np.int64),
-        table[:, 2],
-        table[:, 3:],
+        np.array(columns[0], dtype=np.int64),
+        np.array(columns[1], dtype=np.int64),
+        np.array(columns[2], dtype=np.float64),
+        np.array(columns[3:], dtype=np.float64).T,
         provenance=Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
     )
+
+
+def _number(text: str, kind: type[int] | type[float], column: str, where: str) -> int | float:
+    try:
+        return kind(text)
+    except ValueError:
+        raise UserError(
+            f"`{column}` is {text!r}",
+            where=where,
+            expected="a whole number" if kind is int else "a number",
+        ) from None

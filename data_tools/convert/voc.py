@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from data_tools.coco import CocoDataset
-from data_tools.convert.assemble import BoxEntry, ImageEntry, assemble
+from data_tools.convert.assemble import BoxEntry, ImageEntry, assemble, whole_pixels
 from data_tools.errors import UserError
 
 
@@ -29,8 +29,11 @@ def coco_from_voc(folder: Path, *, zero_based: bool = False) -> CocoDataset:
     for path in paths:
         root = _parse(path)
         name = (path.parent.relative_to(folder) / _text(root, "filename", path)).as_posix()
-        size = (_number(root, "size/width", path), _number(root, "size/height", path))
-        images.append(ImageEntry(name, (int(size[0]), int(size[1]))))
+        width, height = (
+            whole_pixels(_number(root, f"size/{key}", path), key, path)
+            for key in ("width", "height")
+        )
+        images.append(ImageEntry(name, (width, height)))
         boxes += [_box(element, name, path, zero_based) for element in root.iter("object")]
     return assemble(images, boxes, sorted({box.class_name for box in boxes}), folder)
 

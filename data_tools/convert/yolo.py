@@ -20,15 +20,30 @@ def coco_from_yolo(labels: Path, image_root: Path) -> CocoDataset:
         image_root: folder of the images.
 
     Raises:
-        UserError: no images, no classes, or a line that is not five numbers.
+        UserError: no images, no classes, labels of an image that is not there, or a line that is
+            not five numbers.
     """
     class_names = _class_names(labels)
     names = image_files(image_root)
     if not names:
         raise UserError("there are no images", where=image_root, expected="JPEG or PNG files")
+    _refuse_labels_without_image(labels, names, image_root)
     images = [ImageEntry(name, image_size(image_root, name)) for name in names]
     boxes = [box for image in images for box in _boxes(labels, image, class_names)]
     return assemble(images, boxes, class_names, labels)
+
+
+def _refuse_labels_without_image(labels: Path, names: list[str], image_root: Path) -> None:
+    known = {PurePosixPath(name).with_suffix(".txt") for name in names}
+    found = {PurePosixPath(path.relative_to(labels).as_posix()) for path in labels.rglob("*.txt")}
+    lost = sorted(found - known - {PurePosixPath(CLASSES_FILE)})
+    if lost:
+        raise UserError(
+            f"{len(lost)} label files belong to no image under {image_root}",
+            where=labels / lost[0],
+            expected="label files in the same folders, and with the same names, as the images",
+            next_step="give the folder of the images with --image-root",
+        )
 
 
 def _class_names(labels: Path) -> list[str]:
@@ -55,7 +70,7 @@ def _boxes(labels: Path, image: ImageEntry, class_names: list[str]) -> list[BoxE
 def _box(line: str, where: str, image: ImageEntry, class_names: list[str]) -> BoxEntry:
     try:
         label, x, y, width, height = (float(word) for word in line.split())
-        class_name = class_names[int(label)] if label >= 0 else ""
+        class_name = class_names[int(label)] if label >= 0 and label == label // 1 else ""
     except (ValueError, IndexError):
         class_name = ""
     if not class_name:
