@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from data_tools.prediction_files import read_predictions
 from data_tools.predictions import Predictions
 from data_tools.split import check_split_request
 from data_tools.stats import BoxMeasures, box_measures, distances, measures_of_boxes
+from data_tools.text_tables import read_table
 
 RANKED_BY = ("class", "size", "count", "image")
 LEDGER_SCORES = ("local_score", "leaderboard_score")
@@ -157,19 +157,24 @@ def ledger_gaps(path: Path) -> dict[str, dict[str, Any]]:
         (mean of |local - leaderboard|). Empty without a file.
 
     Raises:
-        UserError: a score that is no number.
+        UserError: the file is no ledger, or a score is no number.
     """
     if not path.is_file():
         return {}
+    table = read_table(path)
+    missing = [key for key in LEDGER_SCORES if key not in table.columns]
+    if missing:
+        raise UserError(
+            f"the ledger has no column {missing[0]!r}",
+            where=path,
+            expected="what `python -m submit log` writes, with commas",
+        )
     gaps: dict[str, list[float]] = {}
-    with open(path, encoding="utf-8", newline="") as file:
-        for line, row in enumerate(csv.DictReader(file), start=2):
-            scores = [row.get(key) or "" for key in LEDGER_SCORES]
-            if all(scores) and not row.get("leaked"):
-                name = (
-                    f"fold {row['fold']}" if row.get("fold") else row.get("members") or "any kind"
-                )
-                gaps.setdefault(name, []).append(_gap(scores, f"{path}, line {line}"))
+    for row, line in zip(table.rows, table.lines, strict=True):
+        scores = [row[key] for key in LEDGER_SCORES]
+        if all(scores) and not row.get("leaked"):
+            name = f"fold {row['fold']}" if row.get("fold") else row.get("members") or "any kind"
+            gaps.setdefault(name, []).append(_gap(scores, f"{path}, line {line}"))
     return {
         name: {"submissions": len(found), "mean_gap": float(np.mean(found))}
         for name, found in sorted(gaps.items())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from submit.ledger import Entry
+from submit.ledger_file import Entry
 
 # With two parameters, four points leave two degrees of freedom: the least that gives an interval
 # worth printing (with three, its half-width is 12.7 standard errors).

@@ -2,83 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from data_tools.coco import load_json
 from data_tools.errors import UserError
-from data_tools.files import sha256_of_file, write_text
+from data_tools.files import sha256_of_file
 from submit.leaks import leak_line
+from submit.ledger_file import Entry, locked, read_ledger, write_ledger
 
 SUBMISSIONS_PER_DAY = 10
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One submission.
-
-    Attributes:
-        submitted: time of the entry, ISO 8601 in UTC.
-        file: its path.
-        sha256: hash of the file, by which it is known again.
-        members: names of the fused runs.
-        local_score: competition_map50 on the validation fold; None when it was not given.
-        local_low, local_high: its bootstrap interval.
-        leaderboard_score: what the server said, typed in by the user.
-        leaked: why the local score cannot be trusted; empty if it can.
-        note: the user's own words.
-    """
-
-    submitted: str
-    file: str
-    sha256: str
-    members: tuple[str, ...] = ()
-    local_score: float | None = None
-    local_low: float | None = None
-    local_high: float | None = None
-    leaderboard_score: float | None = None
-    leaked: str = ""
-    note: str = ""
-
-
-COLUMNS = tuple(entry.name for entry in fields(Entry))
-NUMBERS = ("local_score", "local_low", "local_high", "leaderboard_score")
-
-
-def read_ledger(path: str | Path) -> list[Entry]:
-    """Return the entries in the order in which they were made; none if there is no file yet.
-
-    Raises:
-        UserError: the file is no ledger, or holds a number that is none.
-    """
-    path = Path(path)
-    if not path.exists():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(
-                f"the header is {','.join(reader.fieldnames or ())!r}",
-                where=path,
-                expected=",".join(COLUMNS),
-                next_step="move the file away, or name another with --ledger",
-            )
-        return [_entry(row, path, number) for number, row in enumerate(reader, start=2)]
-
-
-def write_ledger(path: str | Path, entries: list[Entry]) -> None:
-    """Write the entries, whole or not at all."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for entry in entries:
-        row = {key: "" if value is None else value for key, value in asdict(entry).items()}
-        writer.writerow({**row, "members": " ".join(entry.members)})
-    write_text(path, buffer.getvalue())
 
 
 def log_submission(
@@ -112,19 +47,20 @@ def log_submission(
     submission_file = Path(submission_file)
     if not submission_file.is_file():
         raise UserError("the submission does not exist", where=submission_file)
-    entries = read_ledger(ledger_file)
     sha256 = sha256_of_file(submission_file)
-    place = next((i for i, entry in enumerate(entries) if entry.sha256 == sha256), len(entries))
-    if place == len(entries):
-        moment = (now or datetime.now(timezone.utc)).isoformat(timespec="seconds")
-        entries.append(Entry(submitted=moment, file=str(submission_file), sha256=sha256))
-    changes: dict[str, Any] = {} if score is None else _local_score(score)
-    if leaderboard_score is not None:
-        changes["leaderboard_score"] = leaderboard_score
-    if note is not None:
-        changes["note"] = note
-    entries[place] = replace(entries[place], **changes)
-    write_ledger(ledger_file, entries)
+    with locked(Path(ledger_file)):
+        entries = read_ledger(ledger_file)
+        place = next((i for i, entry in enumerate(entries) if entry.sha256 == sha256), len(entries))
+        if place == len(entries):
+            moment = (now or datetime.now(timezone.utc)).isoformat(timespec="seconds")
+            entries.append(Entry(submitted=moment, file=str(submission_file), sha256=sha256))
+        changes: dict[str, Any] = {} if score is None else _local_score(score)
+        if leaderboard_score is not None:
+            changes["leaderboard_score"] = leaderboard_score
+        if note is not None:
+            changes["note"] = note
+        entries[place] = replace(entries[place], **changes)
+        write_ledger(ledger_file, entries)
     return entries[place]
 
 
@@ -142,7 +78,14 @@ def submissions_left(
         per_day: the competition's limit.
         utc_offset_hours: the clock by which its day changes: 9 for Korea.
         now: None means the clock.
+
+    Raises:
+        UserError: no clock on Earth has that offset.
     """
+    if not -12 <= utc_offset_hours <= 14:
+        raise UserError(
+            f"--utc-offset is {utc_offset_hours:g}", expected="hours from -12 to 14: 9 for Korea"
+        )
     zone = timezone(timedelta(hours=utc_offset_hours))
     today = (now or datetime.now(timezone.utc)).astimezone(zone).date()
     days = [datetime.fromisoformat(entry.submitted).astimezone(zone).date() for entry in entries]
@@ -164,26 +107,13 @@ def pick_two(entries: list[Entry]) -> list[tuple[Entry, str]]:
     candidates += [(entry, "best leaderboard score") for entry in by_leaderboard[:1]]
     candidates += [(entry, "next best leaderboard score") for entry in by_leaderboard[1:]]
     candidates += [(entry, "next best local score") for entry in by_local[1:]]
-    picked: dict[str, tuple[Entry, str]] = {}
+    picked: dict[Entry, str] = {}
     for entry, reason in candidates:
-        if entry.sha256 in picked and reason.startswith("best"):
-            reason = f"{picked[entry.sha256][1]}, and {reason}"
-            picked[entry.sha256] = (entry, reason)
-        elif entry.sha256 not in picked and len(picked) < 2:
-            picked[entry.sha256] = (entry, reason)
-    return list(picked.values())
-
-
-def _entry(row: dict[str, str], path: Path, number: int) -> Entry:
-    try:
-        figures = {key: float(row[key]) if row[key] else None for key in NUMBERS}
-        datetime.fromisoformat(row["submitted"])
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"the row cannot be read ({error})", where=f"{path}, line {number}"
-        ) from None
-    texts = {key: row[key] for key in ("submitted", "file", "sha256", "leaked", "note")}
-    return Entry(members=tuple(row["members"].split()), **texts, **figures)
+        if entry in picked and reason.startswith("best"):
+            picked[entry] = f"{picked[entry]}, and {reason}"
+        elif entry not in picked and len(picked) < 2:
+            picked[entry] = reason
+    return list(picked.items())
 
 
 def find_score(
@@ -207,10 +137,7 @@ def read_score_file(path: str | Path) -> dict[str, Any]:
         UserError: the file is no JSON, or something else.
     """
     path = Path(path)
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"the score file is not valid JSON ({error})", where=path) from None
+    result = load_json(path)
     if not isinstance(result, dict) or "competition_map50" not in result:
         raise UserError(
             "the file is no score file",

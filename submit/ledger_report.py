@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from submit.forecast import Forecast, forecast
-from submit.ledger import SUBMISSIONS_PER_DAY, Entry, pick_two, submissions_left
+from submit.ledger import SUBMISSIONS_PER_DAY, pick_two, submissions_left
+from submit.ledger_file import Entry
 
 
 def ledger_summary(
@@ -57,7 +58,7 @@ def _entry_line(entry: dict[str, Any]) -> str:
         f"{entry['file']} {entry['sha256'][:8]}"
         + (f"  {' '.join(entry['members'])}" if entry["members"] else "")
         + (f"  {entry['leaked']}" if entry["leaked"] else "")
-        + (f"  ({entry['note']})" if entry["note"] else "")
+        + (f"  ({' '.join(entry['note'].split())})" if entry["note"] else "")
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -16,15 +19,8 @@ from data_tools.prediction_files import write_predictions
 from data_tools.provenance import Provenance
 from submit.cli import main
 from submit.forecast import forecast
-from submit.ledger import (
-    Entry,
-    log_submission,
-    pick_two,
-    read_ledger,
-    read_score_file,
-    submissions_left,
-    write_ledger,
-)
+from submit.ledger import log_submission, pick_two, read_score_file, submissions_left
+from submit.ledger_file import Entry, read_ledger, write_ledger
 from tests.scoring_cases import dataset, predictions
 
 NOON = datetime(2026, 3, 5, 12, tzinfo=timezone.utc)
@@ -209,3 +205,109 @@ def test_command_refuses_half_given_options(tmp_path, submission):
     result = run(tmp_path / "none.csv", "--ledger", tmp_path / "l.csv")
     assert result.exit_code == 2
     assert "the submission does not exist" in result.output
+
+
+def edited(tmp_path, change, encoding="utf-8"):
+    """Return a ledger of one entry after someone changed its text by hand."""
+    path = tmp_path / "ledger.csv"
+    write_ledger(path, [replace(entry("a", 0.5, 0.4), note="fünf")])
+    path.write_bytes(change(path.read_text(encoding="utf-8")).encode(encoding))
+    return path
+
+
+def test_a_ledger_that_a_spreadsheet_saved_reads_the_same(tmp_path):
+    whole = read_ledger(edited(tmp_path, lambda text: text))
+    blank_row = "," * 9 + "\n"
+    for change in (
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text + blank_row + "\n",
+        lambda text: text.replace("2026-03-05T12:00:00+00:00", "2026-03-05 12:00:00"),
+        lambda text: text.replace("+00:00", "Z"),
+        lambda text: text.replace("12:00:00+00:00", "21:00:00+09:00"),
+    ):
+        assert read_ledger(edited(tmp_path, change)) == whole
+
+
+def test_a_time_without_zone_is_utc_wherever_the_computer_stands(tmp_path, monkeypatch):
+    path = edited(
+        tmp_path, lambda text: text.replace("2026-03-05T12:00:00+00:00", "2026-03-05 23:30")
+    )
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        late = datetime(2026, 3, 5, 23, 45, tzinfo=timezone.utc)
+        assert submissions_left(read_ledger(path), now=late) == 9
+        # In Korea it is 8:30 of the next day by then, and so it is for the entry.
+        assert submissions_left(read_ledger(path), utc_offset_hours=9, now=late) == 9
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("change", "encoding", "message"),
+    [
+        (lambda text: text.replace("0.4", '"0,4"'), "utf-8", "`leaderboard_score` is '0,4'"),
+        (lambda text: text.replace("0.4", "nan"), "utf-8", "`leaderboard_score` is 'nan'"),
+        (lambda text: text.replace("0.4", "61"), "utf-8", "`leaderboard_score` is '61'"),
+        (
+            lambda text: text.replace("2026-03-05T", "5.3.2026 "),
+            "utf-8",
+            "`submitted` is '5.3.2026",
+        ),
+        (lambda text: text + "2026-03-05T12:00:00+00:00,b.csv\n", "utf-8", "the row has 2 cells"),
+        (lambda text: text.replace(",", ";"), "utf-8", "the header is 'submitted;file;"),
+        (lambda text: text, "latin-1", "no UTF-8 text"),
+        (lambda text: "", "utf-8", "the header is ''"),
+    ],
+)
+def test_a_ledger_that_was_spoilt_by_hand_is_named_and_left_alone(
+    tmp_path, submission, change, encoding, message
+):
+    path = edited(tmp_path, change, encoding)
+    before = path.read_bytes()
+    for arguments in (["log"], ["log", str(submission)]):
+        result = CliRunner().invoke(main, [*arguments, "--ledger", str(path)])
+        assert result.exit_code == 2
+        assert message in result.stderr
+    assert path.read_bytes() == before
+
+
+def test_processes_that_log_at_once_lose_no_entry(tmp_path):
+    """Each holds the lock while the others wait to read."""
+    code = """
+import sys
+from submit import ledger, ledger_file
+ledger_file.write_text = lambda path, text, write=ledger_file.write_text: (
+    __import__("time").sleep(0.2), write(path, text))
+ledger.log_submission(sys.argv[1], sys.argv[2])
+"""
+    running = []
+    for number in range(4):
+        submission = tmp_path / f"{number}.csv"
+        submission.write_text(f"PredictionString,image_id\n{number}\n")
+        command = [sys.executable, "-c", code, str(tmp_path / "ledger.csv"), str(submission)]
+        running.append(subprocess.Popen(command))
+    assert [process.wait() for process in running] == [0, 0, 0, 0]
+    assert len(read_ledger(tmp_path / "ledger.csv")) == 4
+
+
+@pytest.mark.parametrize("offset", ["900", "nan", "-13"])
+def test_an_offset_of_no_clock_is_refused(tmp_path, offset):
+    arguments = ["log", "--ledger", str(tmp_path / "ledger.csv"), "--utc-offset", offset]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "hours from -12 to 14" in result.stderr
+
+
+def test_entries_typed_in_without_hash_are_different_submissions():
+    first = replace(entry("a", 0.6, 0.5), sha256="")
+    second = replace(entry("b", 0.4, 0.7), sha256="")
+    assert [picked.file for picked, _ in pick_two([first, second])] == ["a.csv", "b.csv"]
+
+
+def test_a_note_of_two_lines_stays_on_one_in_the_table(tmp_path, submission):
+    arguments = ["log", str(submission), "--ledger", str(tmp_path / "ledger.csv")]
+    result = CliRunner().invoke(main, [*arguments, "--note", "first\nsecond"])
+    assert "(first second)" in result.stdout

@@ -21,7 +21,7 @@ from data_tools.split_search import (
     rank_folds,
 )
 from data_tools.stats import box_measures, distances
-from submit.ledger import Entry, write_ledger
+from submit.ledger_file import Entry, write_ledger
 from tests.coco_cases import coco_dict, image, random_coco, write_images
 
 
@@ -167,3 +167,17 @@ def test_the_command_searches_and_writes_the_best_split(tmp_path):
     assert first_row[:2] == ["1", str(split.seed)]
     assert len(first_row) == 9
     assert read_coco(tmp_path / "folds/val_2.json").images
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("local_score;leaderboard_score\n0.4;0.5\n", "no column 'local_score'"),
+        ("local_score,leaderboard_score\n0.4\n", "the row has 1 cells"),
+        ("members,local_score,leaderboard_score\nfünf,0.4,0.5\n", "no UTF-8 text"),
+    ],
+)
+def test_a_ledger_that_cannot_be_read_is_an_error(tmp_path, content, message):
+    (tmp_path / "ledger.csv").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=message):
+        ledger_gaps(tmp_path / "ledger.csv")
