@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data_tools.errors import UserError
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
@@ -18,8 +21,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     The content is flushed to disk before the rename, so that after a power loss the old file or
     the new one is there, never a part. On any exception the temporary file is removed.
+
+    Raises:
+        UserError: `path` is a device or a pipe, which the rename would remove from the system.
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError("the output is no ordinary file", where=path, expected="a path of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     # The real suffix stays last: writers such as pandas and OpenCV choose the format by it.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
@@ -40,8 +48,16 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
-    """Write `value` as JSON, whole or not at all; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write `value` as JSON, whole or not at all, gzipped if the name ends in `.gz`.
+
+    NaN and infinity are refused.
+    """
+    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
+    if Path(path).suffix != ".gz":
+        write_text(path, text)
+        return
+    with whole_file(path) as temporary:
+        temporary.write_bytes(gzip.compress(text.encode(), 6, mtime=0))
 
 
 def sha256_of_file(path: str | Path) -> str:

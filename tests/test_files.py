@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
+import json
+import os
 
 import pytest
 
+from data_tools.errors import UserError
 from data_tools.files import sha256_of_file, whole_file, write_json, write_text
 from data_tools.staging import staged_files
 
@@ -79,3 +83,21 @@ def test_a_failed_stage_leaves_no_new_folder(tmp_path):
     with pytest.raises(RuntimeError), staged_files(tmp_path / "new" / "deeper"):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a device"])
+def test_a_device_or_pipe_is_not_replaced_by_a_file(tmp_path, kind):
+    path = tmp_path / "out.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/null")
+    with pytest.raises(UserError, match="no ordinary file"):
+        write_json(path, {})
+    assert not path.is_file()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_json_is_packed_where_the_name_says_so(tmp_path):
+    write_json(tmp_path / "a.json.gz", {"a": 1})
+    assert json.loads(gzip.decompress((tmp_path / "a.json.gz").read_bytes())) == {"a": 1}
