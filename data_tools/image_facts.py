@@ -79,7 +79,7 @@ def read_image_facts(
 
 def image_facts(root: Path, file_name: str, *, pixels: Pixels) -> ImageFacts:
     """Return the facts of one file; a broken file is a fact, not an exception."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         content = (root / file_name).read_bytes()
@@ -93,6 +93,9 @@ def image_facts(root: Path, file_name: str, *, pixels: Pixels) -> ImageFacts:
             size_wh = image.size
             bits = None if pixels == "none" else _perceptual_bits(image, pixels)
             return ImageFacts(file_name, None, size_wh, orientation, sha256, bits)
+    except UnidentifiedImageError:
+        kind = "an empty file" if not content else "no kind of image that is known"
+        return ImageFacts(file_name, f"cannot be decoded: {kind}", sha256=sha256)
     # Pillow's decoders raise a wide set on broken files; SyntaxError is its "broken PNG".
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return ImageFacts(file_name, f"cannot be decoded: {error}", sha256=sha256)

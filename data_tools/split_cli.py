@@ -15,7 +15,8 @@ FilePath = click.Path(path_type=Path)
 @click.option("--coco", type=FilePath, required=True, help="Annotations to split (train.json).")
 @click.option("--out", type=FilePath, required=True, help="Folder for the folds.")
 @click.option("--folds", default=5, show_default=True, help="Number of folds.")
-@click.option("--seed", default=411, show_default=True, help="Random seed; first one of a search.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=411, show_default=True,
+              help="Random seed; first one of a search.")  # fmt: skip
 @click.option(
     "--scheme",
     help="seed: the published folds, image by image; stratified: alike in class, size and count."

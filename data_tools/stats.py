@@ -74,12 +74,13 @@ def statistics(dataset: CocoDataset) -> dict[str, Any]:
     """Return the figures that `data_tools stats` prints, as a JSON object.
 
     Keys: `images`, `boxes`, `images_without_boxes`, `image_sizes` (text -> images), `classes`
-    (name -> boxes), `coco_areas` (small, medium, large -> boxes), and `size`, `aspect`, `count`
-    (percentile -> value; None without boxes), with `count` also holding mean and maximum.
+    (name -> boxes), `coco_areas` (small, medium, large by the file's `area` -> boxes), and `size`,
+    `aspect`, `count` (percentile -> value; None without boxes), with `count` also holding mean and
+    maximum.
     """
     measures = box_measures(dataset)
     sizes, number = np.unique(dataset.sizes_wh, axis=0, return_counts=True)
-    area = dataset.boxes_xywh[:, 2] * dataset.boxes_xywh[:, 3]
+    area = dataset.annotation_areas
     small, large = int((area < SMALL_AREA_PX).sum()), int((area >= LARGE_AREA_PX).sum())
     labels = dataset.labels
     return {

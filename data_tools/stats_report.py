@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 MEANING_OF_DISTANCE = {
     "class": "share of boxes that would have to change class",
@@ -32,10 +33,11 @@ def show_statistics(names: Sequence[str], found: Sequence[dict[str, Any]]) -> No
 def _table(title: str, names: Sequence[str], rows: list[tuple[str, ...]]) -> Table:
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     table.add_column("")
+    # As texts: names of files and classes may hold brackets, which rich takes for markup.
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table
 
 
@@ -109,5 +111,6 @@ def show_ranking(ranked: Sequence[Any], gaps: dict[str, dict[str, Any]], rows: i
     for name, gap in gaps.items():
         console.print(
             f"ledger: {gap['submissions']} submissions of {name} scored "
-            f"{gap['mean_gap']:.4f} away from the leaderboard on average"
+            f"{gap['mean_gap']:.4f} away from the leaderboard on average",
+            markup=False,
         )

@@ -55,6 +55,8 @@ def test_missing_broken_and_truncated(tmp_path):
     problems = [fact.problem for fact in read_image_facts(tmp_path, names)]
     assert problems[0] == "missing"
     assert all(text.startswith("cannot be decoded: ") for text in problems[1:4])
+    assert problems[1] == "cannot be decoded: no kind of image that is known"
+    assert problems[3] == "cannot be decoded: an empty file"
     assert problems[4].startswith("unreadable")
 
 

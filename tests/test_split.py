@@ -136,3 +136,11 @@ def test_write_split_takes_any_folder_name(train_json, tmp_path):
     split, dataset = split_dataset(train_json, folds=2, seed=0, scheme="seed")
     write_split(tmp_path / "with space" / "x", split, dataset)
     assert (tmp_path / "with space/x/val_1.json").is_file()
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_a_seed_that_no_generator_takes_is_refused(tmp_path, seed):
+    arguments = ["split", "--coco", "a.json", "--out", str(tmp_path / "folds"), "--seed", seed]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "Invalid value for '--seed'" in result.stderr

@@ -129,3 +129,21 @@ def test_the_real_annotations_have_the_published_figures(real_data):
     ratios = (0.19, 0.35, 0.69, 1.05, 1.54, 2.97, 5.61)
     assert list(found["aspect"].values()) == pytest.approx(ratios, abs=0.006)
     assert found["count"]["mean"] == pytest.approx(4.7, abs=0.05)
+
+
+def test_names_with_brackets_are_printed_as_they_are(tmp_path):
+    names = {3: "thing [red]", 7: "[/b] x"}
+    path = tmp_path / "[train].json"
+    write_coco(path, coco_from_dict(coco_dict([image(0)], [box(0, 0, 3, [0, 0, 9, 9])], names)))
+    for arguments in ([str(path)], [str(path), "--against", str(path)]):
+        shown = CliRunner().invoke(main, ["stats", *arguments])
+        assert shown.exit_code == 0, shown.output
+        for text in ("thing [red]", "[/b] x", "[train].json"):
+            assert text in shown.stdout
+
+
+def test_coco_areas_go_by_the_area_of_the_file():
+    """A mask of 900 square pixels in a box of 2,500 is small, for COCO and so here."""
+    boxes = [{**box(0, 0, 3, [0, 0, 50, 50]), "area": 900.0}]
+    found = statistics(coco_from_dict(coco_dict([image(0)], boxes)))
+    assert found["coco_areas"] == {"small": 1, "medium": 0, "large": 0}
