@@ -35,6 +35,8 @@ def _finding_lines(finding: Finding) -> list[str]:
 
 
 def _difference_lines(difference: dict[str, Any]) -> list[str]:
+    if "not_compared" in difference:
+        return [f"  not compared with {difference['against']}: {difference['not_compared']}"]
     lines = [
         f"  against {difference['against']}:",
         f"    {difference['images_changed']} of {difference['images']} images changed, boxes "

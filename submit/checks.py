@@ -15,7 +15,8 @@ from submit.formats import DEFAULT_FORMAT, SubmissionFormat, find_format
 from submit.raw_submission import RawSubmission, read_raw
 
 Check = Callable[[Subject], Iterator[Finding]]
-ERROR_CHECKS: tuple[Check, ...] = (
+# What these find makes the boxes unreadable, or names none of the images.
+READING_CHECKS: tuple[Check, ...] = (
     file_checks.unknown_images,
     file_checks.repeated_images,
     file_checks.broken_strings,
@@ -25,7 +26,7 @@ ERROR_CHECKS: tuple[Check, ...] = (
     box_checks.empty_boxes,
     file_checks.missing_images,
 )
-WARNING_CHECKS: tuple[Check, ...] = (
+FURTHER_CHECKS: tuple[Check, ...] = (
     box_checks.no_classes,
     box_checks.outside,
     box_checks.looks_normalised,
@@ -64,8 +65,9 @@ def check_raw(
 ) -> CheckResult:
     """Run every check on a submission that was read."""
     subject = Subject(raw, submission_format, dataset, path)
-    findings = [f for check in (*ERROR_CHECKS, *WARNING_CHECKS) for f in check(subject)]
-    with_boxes = len(np.unique(raw.image_index[raw.row_of_box]))
+    findings = [f for check in (*READING_CHECKS, *FURTHER_CHECKS) for f in check(subject)]
+    image_of_box = raw.image_index[raw.row_of_box]
+    with_boxes = len(np.unique(image_of_box[image_of_box >= 0]))
     return CheckResult(
         file=str(path),
         format=submission_format.name,
@@ -88,7 +90,7 @@ def refuse_errors(
 ) -> None:
     """Raise `UserError` for the first error that makes the boxes unreadable."""
     subject = Subject(raw, submission_format, dataset, path)
-    for check in ERROR_CHECKS:
+    for check in READING_CHECKS:
         for finding in check(subject):
             # A file may leave images out: they have no boxes then.
             if finding.code != "missing_images":

@@ -103,7 +103,9 @@ def check(
             raise
         result, against = unreadable(submission, format_name, error), None
     difference = None
-    if against is not None:
+    if against is not None and result.errors:
+        difference = {"against": str(against), "not_compared": "the file has errors"}
+    elif against is not None:
         from submit.comparison import compare_files
 
         difference = compare_files(
@@ -183,8 +185,20 @@ def formats(format_file: Path | None) -> None:
 @click.argument("predictions_file", metavar="FILE", type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
 @click.option("--json", "json_file", type=FILE, help="Also write all figures to this file.")
-@click.option("--bootstrap", default=1000, show_default=True, help="Samples for the interval.")
-@click.option("--seed", default=411, show_default=True, help="Seed of those samples.")
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Samples for the interval.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=411,
+    show_default=True,
+    help="Seed of those samples.",
+)
 @click.option("--format", "format_name", help="Submission format of FILE, if it is not a CSV "
               "of the seed's competition, COCO results or a prediction file.")  # fmt: skip
 @FORMAT_FILE
@@ -251,7 +265,13 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> None:
               help="Instead of those two: what `submit score --json` wrote.")  # fmt: skip
 @click.option("--leaderboard", type=float, help="What the server said, from 0 to 1.")
 @click.option("--note", help="Words to remember it by.")
-@click.option("--per-day", default=10, show_default=True, help="Submissions allowed a day.")
+@click.option(
+    "--per-day",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Submissions allowed a day.",
+)
 @click.option("--utc-offset", default=0.0, show_default=True,
               help="Hours by which the competition's day is ahead of UTC.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
@@ -281,7 +301,8 @@ def log(
       python -m submit log work/submission.csv --leaderboard 0.6153
     """
     from submit.check_report import json_text
-    from submit.ledger import find_score, log_submission, read_ledger
+    from submit.ledger import find_score, log_submission
+    from submit.ledger_file import read_ledger
     from submit.ledger_report import ledger_summary, ledger_text
 
     about_file = (validation, truth, score_json, leaderboard, note)

@@ -69,7 +69,7 @@ def image_order(subject: Subject) -> Iterator[Finding]:
 
 
 def column_order(subject: Subject) -> Iterator[Finding]:
-    """A header in another order, or with more columns, than the format's."""
+    """A header in another order than the format's."""
     if subject.raw.columns and subject.raw.columns != subject.format.columns:
         message = (
             f"the header is {header_text(subject.raw.columns)}, "

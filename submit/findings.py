@@ -13,6 +13,7 @@ from submit.formats import SubmissionFormat
 from submit.raw_submission import RawSubmission
 
 MAX_EXAMPLES = 3
+NO_NAME = "(a row without a name: an empty line?)"
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,13 @@ class Subject:
 
     def names(self, names: list[str]) -> tuple[int, tuple[str, ...]]:
         """Return how many names there are, and the first of them."""
-        return len(names), tuple(names[:MAX_EXAMPLES])
+        return len(names), tuple(name or NO_NAME for name in names[:MAX_EXAMPLES])
 
     def rows(self, mask: np.ndarray) -> tuple[int, tuple[str, ...]]:
         """Return how many rows of the file the (R,) mask marks, and their images."""
         chosen = np.flatnonzero(mask)
-        return len(chosen), tuple(self.raw.names[row] for row in chosen[:MAX_EXAMPLES].tolist())
+        names = [self.raw.names[row] for row in chosen[:MAX_EXAMPLES].tolist()]
+        return len(chosen), tuple(name or NO_NAME for name in names)
 
 
 def finding(

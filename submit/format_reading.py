@@ -30,8 +30,8 @@ def read_submission(
         format_file: YAML with formats of the user's own.
 
     Raises:
-        UserError: anything that `submit check` calls an error, the first of them named; images
-            that the file leaves out are taken as images without boxes.
+        UserError: the first thing that makes the boxes unreadable (`submit check` lists all);
+            images that the file leaves out are taken as images without boxes.
     """
     path = Path(path)
     submission_format = find_format(format_name, format_file)

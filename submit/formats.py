@@ -67,11 +67,6 @@ class SubmissionFormat:
     score_digits: int | None = None
     coordinate_digits: int | None = None
 
-    @property
-    def suffix(self) -> str:
-        """File name ending of such a file."""
-        return ".json" if self.row_per == "coco_json" else ".csv"
-
 
 def load_formats(format_file: str | Path | None = None) -> dict[str, SubmissionFormat]:
     """Return the built-in formats, and those of the user's own YAML file, by name.

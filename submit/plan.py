@@ -101,10 +101,12 @@ def smallest_trim(search: TrimSearch, loss: float) -> tuple[Trim, dict[str, Any]
         The trim, and a JSON object with `map50`, `bytes` and `boxes` before and after.
 
     Raises:
-        UserError: `loss` is negative.
+        UserError: `loss` is no number from 0 to 1.
     """
-    if loss < 0:
-        raise UserError(f"the loss is {loss}", expected="a number of mAP50 from 0, such as 0.001")
+    if not 0 <= loss <= 1:
+        raise UserError(
+            f"the loss is {loss}", expected="a number of mAP50 from 0 to 1, such as 0.001"
+        )
     whole = Trim()
     full_map50 = search.map50(whole)
     best, best_size = whole, search.size(whole)
@@ -183,7 +185,8 @@ def plan_text(result: dict[str, Any]) -> str:
     """Return what `submit plan` found, with the command that does it."""
     lines = [
         f"{result['file']}: whole file {result['boxes_before']} boxes, "
-        f"{result['bytes_before'] / 1e6:.2f} MB, competition_map50 {result['map50_before']:.4f}",
+        f"{result['bytes_before'] / 1e6:.2f} MB, competition_map50 {result['map50_before']:.4f} "
+        "(as `submit write` orders and cuts it)",
         f"  smallest within {result['loss']:g}: {result['boxes_after']} boxes, "
         f"{result['bytes_after'] / 1e6:.2f} MB, competition_map50 {result['map50_after']:.4f}",
         f"  submit write ... {result['options'] or '(nothing can go)'}",

@@ -24,7 +24,8 @@ def score_text(result: dict[str, Any]) -> str:
     keys = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
     lines += [f"  {key:<17} {_number(result[key])}{_interval(result, key)}" for key in keys]
     width = max((len(name) for name in result["per_class"]), default=5)
-    lines.append(f"  {'class':<{width}}  competition_ap50   ap  ap50  truth  boxes")
+    width = max(width, len("class"))
+    lines.append(f"  {'class':<{width}}  competition_ap50     ap   ap50  truth  boxes")
     for name, row in result["per_class"].items():
         lines.append(
             f"  {name:<{width}}  {_number(row['competition_ap50']):>16} {_number(row['ap'])} "
@@ -69,7 +70,7 @@ def _disagreement_lines(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "    -" if value is None else f"{value:.4f}"
+    return "     -" if value is None else f"{value:.4f}"
 
 
 def _interval(result: dict[str, Any], key: str = "competition_map50") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,15 @@ def score_table(
         UserError: as `submit.scoring.score`, for the first file that cannot be scored.
     """
     truth = read_coco(truth_file)
-    return [
+    rows = [
         _scored(Path(path), truth, bootstrap_samples=bootstrap_samples, seed=seed)
         for path in prediction_files
+    ]
+    names = [row.name for row in rows]
+    # Files of one run, say of two epochs, can only be told apart by their paths.
+    return [
+        replace(row, name=f"{row.name} ({path})") if names.count(row.name) > 1 else row
+        for row, path in zip(rows, prediction_files, strict=True)
     ]
 
 

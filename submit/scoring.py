@@ -149,8 +149,12 @@ def _id_zero_note(table: ScoringTable, max_detections: int) -> str:
     return (
         "the truth has an annotation with id 0, and pycocotools counts the box that finds it as a "
         "miss; so do the COCO figures here, to be everyone's. With ids from 1 they would be "
-        f"map {found['map'] or 0:.6f}, map50 {found['map50'] or 0:.6f}"
+        + ", ".join(f"{key} {_six_digits(found[key])}" for key in ("map", "map50"))
     )
+
+
+def _six_digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6f}"
 
 
 def score_file(

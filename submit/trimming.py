@@ -28,7 +28,7 @@ class Trim:
         """Return the options of `submit write` that do this."""
         parts = []
         if self.score_floor:
-            parts.append(f"--score-floor {self.score_floor:.9g}")
+            parts.append(f"--score-floor {np.float32(self.score_floor)!s}")
         if self.max_per_image is not None:
             parts.append(f"--max-per-image {self.max_per_image}")
         if self.score_digits is not None:

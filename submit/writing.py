@@ -98,11 +98,14 @@ def write_submission(
         trim: what to leave out; None leaves everything.
 
     Raises:
-        UserError: an input is missing or broken, or made for other images.
+        UserError: an input is missing or broken, or made for other images, or the score floor is
+            no score.
     """
     from data_tools.prediction_files import read_predictions
 
     trim = trim or Trim()
+    if not 0 <= trim.score_floor <= 1:
+        raise UserError(f"--score-floor is {trim.score_floor:g}", expected="a score from 0 to 1")
     submission_format = find_format(format_name, format_file)
     digits = {
         key: value

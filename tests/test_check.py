@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import resource
 import subprocess
@@ -334,3 +335,57 @@ def test_real_submissions_pass(real_data, tmp_path, name):
     write_coco(tmp_path / "test.json", images)
     result = check_file(real_data / "submissions" / f"{name}.csv.gz", tmp_path / "test.json")
     assert result.findings == ()
+
+
+def test_an_empty_line_is_named_as_one(tmp_path):
+    result = check(tmp_path, [*GOOD, ""])
+    (unknown,) = result.errors
+    assert unknown.examples == ("(a row without a name: an empty line?)",)
+
+
+def test_boxes_of_unknown_images_make_no_image_less_empty(tmp_path):
+    # One of the two images has no box, whatever stands on rows that are no image of theirs.
+    result = check(tmp_path, [*GOOD, f"{BOTH} ,train/0001.jpg"])
+    assert result.empty_images == 1
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_a_file_with_errors_is_listed_in_full_and_not_compared(tmp_path, option):
+    (tmp_path / "old.csv").write_text("\n".join([*GOOD, ""]))
+    lines = [GOOD[0], f"{BOTH} 3 1.5 1 1 2 2 ,{ROW}"]
+    result = run(tmp_path, lines, "--against", str(tmp_path / "old.csv"), *option)
+    assert result.exit_code == 2
+    for part in ("a label that is no class", "are not in [0, 1]", "1 images have no row"):
+        assert part in result.output
+    if option:
+        assert json.loads(result.output)["against"]["not_compared"] == "the file has errors"
+    else:
+        assert f"not compared with {tmp_path / 'old.csv'}: the file has errors" in result.output
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "next_step"),
+    [
+        ("ü,ä\n1,2\n".encode("latin-1") * 9, "no UTF-8 text", "save it again as CSV in UTF-8"),
+        (b"PAR1" + bytes(range(255)) * 9, "a Parquet file", "python -m submit write"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_what_to_do(tmp_path, content, message, next_step):
+    write_coco(tmp_path / "test.json", dataset(2))
+    (tmp_path / "s.csv").write_bytes(content)
+    arguments = ["check", str(tmp_path / "s.csv"), "--images", str(tmp_path / "test.json")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert next_step in result.output
+
+
+def test_a_damaged_gzip_file_is_one_message(tmp_path):
+    write_coco(tmp_path / "test.json", dataset(2))
+    packed = bytearray(gzip.compress("\n".join(GOOD).encode()))
+    packed[10:40] = bytes(30 * [255])
+    (tmp_path / "s.csv.gz").write_bytes(packed)
+    arguments = ["check", str(tmp_path / "s.csv.gz"), "--images", str(tmp_path / "test.json")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "not valid gzip" in result.output

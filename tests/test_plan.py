@@ -135,3 +135,16 @@ def test_command_prints_options_that_write_accepts(noisy, tmp_path):
     write = ["write", files[0], "--images", files[2], "--out", str(tmp_path / "out.csv"), *options]
     result = CliRunner().invoke(main, write)
     assert result.exit_code == 0, result.output
+
+
+def test_options_print_the_floor_as_short_as_it_reads_back():
+    floor = float(np.float32(0.6))
+    assert Trim(score_floor=floor).options() == "--score-floor 0.6"
+    assert np.float32("0.6") == np.float32(floor)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), -0.1, 2.0])
+def test_a_loss_that_is_none_is_refused(noisy, loss):
+    truth, table = noisy
+    with pytest.raises(UserError, match="the loss is"):
+        smallest_trim(TrimSearch(table, truth), loss)

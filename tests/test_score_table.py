@@ -75,3 +75,12 @@ def test_a_member_that_saw_a_scored_image_is_marked(tmp_path, truth_file):
 def test_a_missing_file_is_an_error(tmp_path, truth_file):
     with pytest.raises(UserError, match="does not exist"):
         score_table([tmp_path / "none.parquet"], truth_file)
+
+
+def test_two_files_of_one_run_are_told_apart_by_their_paths(tmp_path, truth_file):
+    files = [
+        write_member(tmp_path / f"{name}.parquet", Provenance(run="yolox"), both=False)
+        for name in ("epoch1", "epoch2")
+    ]
+    names = [row.name for row in score_table(files, truth_file)]
+    assert names == [f"yolox ({files[0]})", f"yolox ({files[1]})"]

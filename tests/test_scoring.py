@@ -117,7 +117,8 @@ def test_truth_of_crowds_only_has_no_coco_figures():
     assert found["intervals"]["map"]["low"] is None
     json.dumps(found, allow_nan=False)
     text = score_text({"file": "x", **found})
-    assert "map50                 -" in text
+    assert "map50                  -\n" in text
+    assert "With ids from 1 they would be map -, map50 -" in text
 
 
 def test_classes_of_one_name_stay_apart():

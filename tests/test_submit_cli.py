@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -245,3 +246,36 @@ def test_module_runs_and_help_loads_nothing_heavy(repository):
                             capture_output=True, text=True, check=False)  # fmt: skip
     assert result.returncode == 0
     assert "Write, check and score submissions" in result.stdout
+
+
+@pytest.mark.parametrize("floor", ["nan", "5", "-0.1"])
+def test_a_score_floor_that_is_no_score_is_refused(files, floor):
+    assert "--score-floor is" in mistake(write(files, "--score-floor", floor))
+    assert not (files / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [("score", "--seed", "-1"), ("score", "--bootstrap", "-1"), ("log", "--per-day", "0")],
+)
+def test_numbers_out_of_range_are_refused(files, command, option, value):
+    arguments = ("log",) if command == "log" else ("score", files / "val.parquet", "--truth",
+                                                   files / "truth.json")  # fmt: skip
+    assert f"Invalid value for '{option}'" in mistake(run(*arguments, option, value))
+
+
+def test_columns_of_the_table_stand_under_their_heads(files):
+    result = run("score", files / "val.parquet", "--truth", files / "truth.json")
+    lines = result.output.splitlines()
+    head = next(place for place, line in enumerate(lines) if "competition_ap50" in line)
+    ends = [match.end() for match in re.finditer(r"\S+", lines[head])][1:]
+    for line in lines[head + 1 : head + 3]:
+        assert [match.end() for match in re.finditer(r"\S+", line)][1:] == ends
+
+
+def test_packed_coco_results_read_back(files):
+    out = files / "out.json.gz"
+    result = run("write", files / "val.parquet", "--images", files / "truth.json", "--out", out,
+                 "--format", "coco")  # fmt: skip
+    assert result.exit_code == 0
+    assert len(read_predictions(out, TRUTH)) == 2
