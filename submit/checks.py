@@ -11,7 +11,8 @@ from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
 from submit import box_checks, file_checks
 from submit.findings import CheckResult, Finding, Subject
-from submit.formats import DEFAULT_FORMAT, SubmissionFormat, find_format
+from submit.format_schema import SubmissionFormat
+from submit.formats import DEFAULT_FORMAT, find_format
 from submit.raw_submission import RawSubmission, read_raw
 
 Check = Callable[[Subject], Iterator[Finding]]
@@ -45,7 +46,7 @@ def check_file(
     path: str | Path,
     images_file: str | Path,
     *,
-    format_name: str = DEFAULT_FORMAT,
+    format_name: str | None = None,
     format_file: str | Path | None = None,
 ) -> CheckResult:
     """Check a submission file against the COCO file of the images to predict.
@@ -79,10 +80,10 @@ def check_raw(
     )
 
 
-def unreadable(path: str | Path, format_name: str, error: UserError) -> CheckResult:
+def unreadable(path: str | Path, format_name: str | None, error: UserError) -> CheckResult:
     """Return the result for a file that could not even be read: one error, the message."""
     found = Finding("error", "unreadable", str(error), 1)
-    return CheckResult(str(path), format_name, 0, 0, 0, 0, (found,))
+    return CheckResult(str(path), format_name or DEFAULT_FORMAT, 0, 0, 0, 0, (found,))
 
 
 def refuse_errors(

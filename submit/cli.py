@@ -24,8 +24,8 @@ def main() -> None:
 @click.argument("predictions_file", metavar="PRED", type=FILE)
 @click.option("--images", type=FILE, required=True, help="COCO file of the images, test.json.")
 @click.option("--out", type=FILE, required=True, help="The submission to write.")
-@click.option("--format", "format_name", default="aistages", show_default=True,
-              help="Name from `submit formats`.")  # fmt: skip
+@click.option("--format", "format_name",
+              help="Name from `submit formats`.  [default: aistages]")  # fmt: skip
 @FORMAT_FILE
 @click.option("--score-floor", default=0.0, show_default=True, help="Leave out boxes below it.")
 @click.option("--max-per-image", type=click.IntRange(min=1), help="Keep only the best so many.")
@@ -35,7 +35,7 @@ def write(
     predictions_file: Path,
     images: Path,
     out: Path,
-    format_name: str,
+    format_name: str | None,
     format_file: Path | None,
     score_floor: float,
     max_per_image: int | None,
@@ -71,15 +71,15 @@ def write(
 @main.command()
 @click.argument("submission", metavar="FILE", type=FILE)
 @click.option("--images", type=FILE, required=True, help="COCO file of the images, test.json.")
-@click.option("--format", "format_name", default="aistages", show_default=True,
-              help="Name from `submit formats`.")  # fmt: skip
+@click.option("--format", "format_name",
+              help="Name from `submit formats`.  [default: aistages]")  # fmt: skip
 @FORMAT_FILE
 @click.option("--against", type=FILE, help="An earlier submission to compare with.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def check(
     submission: Path,
     images: Path,
-    format_name: str,
+    format_name: str | None,
     format_file: Path | None,
     against: Path | None,
     as_json: bool,

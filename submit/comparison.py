@@ -10,7 +10,6 @@ import numpy as np
 from data_tools.coco import read_coco
 from data_tools.predictions import Predictions
 from submit.format_reading import read_submission
-from submit.formats import DEFAULT_FORMAT
 
 PARTNER_IOU = 0.5
 
@@ -20,7 +19,7 @@ def compare_files(
     after_file: str | Path,
     images_file: str | Path,
     *,
-    format_name: str = DEFAULT_FORMAT,
+    format_name: str | None = None,
     format_file: str | Path | None = None,
 ) -> dict[str, Any]:
     """Compare two submission files; returns `compare` with the name of the earlier one."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.coco import CocoDataset
-from submit.formats import SubmissionFormat
+from submit.format_schema import SubmissionFormat
 from submit.raw_submission import RawSubmission
 
 MAX_EXAMPLES = 3

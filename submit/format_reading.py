@@ -10,13 +10,13 @@ from data_tools.coco import CocoDataset
 from data_tools.predictions import Predictions, predictions_from_rows
 from data_tools.provenance import Provenance
 from submit.checks import refuse_errors
-from submit.formats import DEFAULT_FORMAT, find_format
+from submit.formats import find_format
 from submit.raw_submission import read_raw
 
 
 def read_submission(
     path: str | Path,
-    format_name: str,
+    format_name: str | None,
     dataset: CocoDataset,
     *,
     format_file: str | Path | None = None,
@@ -25,9 +25,8 @@ def read_submission(
 
     Args:
         path: the file, or its gzipped form.
-        format_name: one of `load_formats(format_file)`.
+        format_name, format_file: as in `find_format`.
         dataset: the images that it was written for.
-        format_file: YAML with formats of the user's own.
 
     Raises:
         UserError: the first thing that makes the boxes unreadable (`submit check` lists all);
@@ -60,7 +59,7 @@ def count_missing_images(
     Other kinds of files say nothing about images without boxes: 0.
     """
     path = Path(path)
-    submission_format = find_format(format_name or DEFAULT_FORMAT, format_file)
+    submission_format = find_format(format_name, format_file)
     if submission_format.row_per != "image" or not path.name.endswith((".csv", ".csv.gz")):
         return 0
     present = read_raw(path, submission_format, dataset).image_index
@@ -79,4 +78,4 @@ def read_any(
 
     if format_name is None and format_file is None:
         return read_predictions(path, dataset)
-    return read_submission(path, format_name or DEFAULT_FORMAT, dataset, format_file=format_file)
+    return read_submission(path, format_name, dataset, format_file=format_file)

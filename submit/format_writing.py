@@ -11,7 +11,8 @@ from data_tools.coco import CocoDataset
 from data_tools.files import write_json
 from data_tools.predictions import Predictions
 from data_tools.submission_csv import join_boxes, write_text_table
-from submit.formats import SubmissionFormat, image_names, label_names
+from submit.format_schema import SubmissionFormat
+from submit.formats import image_names, label_names
 from submit.tables import positions_of
 
 if TYPE_CHECKING:

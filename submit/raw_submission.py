@@ -12,7 +12,8 @@ from data_tools.coco import CocoDataset
 from data_tools.coco_results import read_coco_results
 from data_tools.errors import UserError
 from data_tools.submission_csv import header_text, read_text_table
-from submit.formats import SubmissionFormat, image_names, label_names, with_classes
+from submit.format_schema import SubmissionFormat
+from submit.formats import image_names, label_names, with_classes
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,8 +11,9 @@ from data_tools.boxes import clip_boxes
 from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
 from data_tools.predictions import Predictions, predictions_from_rows
+from submit.format_schema import SubmissionFormat
 from submit.format_writing import keeps_area, write_in_format
-from submit.formats import DEFAULT_FORMAT, SubmissionFormat, find_format, with_classes
+from submit.formats import find_format, with_classes
 from submit.tables import check_same_images, positions_of
 from submit.trimming import Trim, trimmed
 
@@ -84,7 +85,7 @@ def write_submission(
     images_file: str | Path,
     out: str | Path,
     *,
-    format_name: str = DEFAULT_FORMAT,
+    format_name: str | None = None,
     format_file: str | Path | None = None,
     trim: Trim | None = None,
 ) -> WriteReport:

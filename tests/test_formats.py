@@ -164,6 +164,12 @@ def test_a_format_of_the_users_own(tmp_path):
         ("  columns: [a, b]", "`columns` is a, b"),
         ("  normalised: 3", "`normalised` is 3"),
         ("  score_digits: many", "`score_digits` is 'many'"),
+        ("  score_digits: -1", "`score_digits` is -1"),
+        ("  coordinate_digits: 50", "`coordinate_digits` is 50"),
+        ("  columns: [1, name, confidence, cx, cy, w, h]", "`columns` has 1"),
+        ("  columns: [picture, name, confidence, cx, cx, w, h]", "`columns` is picture, name"),
+        ("  fields: [[label], score]", "`fields` has ['label']"),
+        ("  empty: none", "`empty` is 'none'"),
     ],
 )
 def test_mistakes_in_a_format_file_are_named(tmp_path, change, message):
@@ -181,6 +187,15 @@ def test_format_files_that_are_none(tmp_path, text):
     (tmp_path / "own.yaml").write_text(text)
     with pytest.raises(UserError):
         load_formats(tmp_path / "own.yaml")
+
+
+def test_a_format_file_without_a_name_is_not_passed_over(tmp_path):
+    (tmp_path / "own.yaml").write_text(OWN)
+    dataset = images_of()
+    with pytest.raises(UserError, match="a --format-file, but no --format") as caught:
+        read_any(tmp_path / "a.csv", dataset, format_file=tmp_path / "own.yaml")
+    assert caught.value.expected.endswith("coco, drone")
+    assert find_format(None).name == "aistages"
 
 
 def test_unknown_format_lists_those_that_exist():

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from submit.disagreement import disagreements
-from submit.formats import SubmissionFormat, load_formats
+from submit.format_schema import SubmissionFormat
+from submit.formats import load_formats
 from submit.scoring import score
 from tests.scoring_cases import dataset, predictions
 
