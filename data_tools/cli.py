@@ -125,7 +125,8 @@ def stats(coco: Path, against: Path | None, as_json: bool) -> None:
         by_name = {str(path): one for path, one in zip(paths, found, strict=True)}
         click.echo(json.dumps({"files": by_name, "distances": apart}, indent=2))
         return
-    show_statistics([path.name for path in paths], found)
+    same_name = len({path.name for path in paths}) < len(set(paths))
+    show_statistics([str(path) if same_name else path.name for path in paths], found)
     if apart is not None:
         show_distances(apart)
 

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from data_tools.coco import read_coco
 from data_tools.errors import UserError
 from data_tools.files import sha256_of_file
+from data_tools.paths import DataPaths
 from data_tools.sample.dataset import SampleParameters, write_sample
 from data_tools.sample.layout import (
     BOXES_PER_CLASS,
@@ -270,3 +271,11 @@ def test_the_default_sample_has_every_class_in_training_and_in_fold_3():
     held_out = seed_scheme_folds(dataset, 5, 411)[dataset.annotation_image_ids] == 3
     assert np.bincount(dataset.labels[held_out], minlength=10).min() >= 5
     assert np.bincount(dataset.labels[~held_out], minlength=10).min() >= 12
+
+
+def test_annotations_are_numbered_from_1(tmp_path):
+    """pycocotools takes id 0 for "no match": its box would count as a miss."""
+    write_sample(tmp_path, SampleParameters(3, 2, 64, 1), tick=lambda: None)
+    for path in (DataPaths(tmp_path).train_json, DataPaths(tmp_path).hidden_test_json):
+        ids = read_coco(path).annotation_ids.tolist()
+        assert ids == list(range(1, len(ids) + 1))

@@ -147,3 +147,13 @@ def test_coco_areas_go_by_the_area_of_the_file():
     boxes = [{**box(0, 0, 3, [0, 0, 50, 50]), "area": 900.0}]
     found = statistics(coco_from_dict(coco_dict([image(0)], boxes)))
     assert found["coco_areas"] == {"small": 1, "medium": 0, "large": 0}
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    paths = [tmp_path / folder / "val_3.json" for folder in ("folds", "alike")]
+    for path in paths:
+        write_coco(path, coco_from_dict(coco_dict([image(0)])))
+    arguments = ["stats", str(paths[0]), "--against", str(paths[1])]
+    shown = CliRunner().invoke(main, arguments, env={"COLUMNS": "400"})
+    for path in paths:
+        assert str(path) in shown.stdout

@@ -151,7 +151,7 @@ def _draw_split(
         (stage / name).write_bytes(_as_jpeg(scene.picture))
         side = parameters.size
         entries.append({"id": image_id, "file_name": name, "width": side, "height": side})
-        rows += _annotations(scene, image_id, first_id=len(rows))
+        rows += _annotations(scene, image_id, first_id=len(rows) + 1)
         tick()
     return _coco_object(entries, rows)
 
