@@ -19,10 +19,18 @@ COLUMNS = ("competition_map50", "map", "map50", "map_small", "map_medium", "map_
 
 @dataclass(frozen=True)
 class ScoredFile:
-    """One line of the table."""
+    """One line of the table.
+
+    Attributes:
+        name: the run, or the fusion; with the path where two files have the same.
+        runs: names of the fused runs, or of the one run.
+        is_fusion: whether it has members.
+        result: what `submit.scoring.score` returned.
+    """
 
     name: str
-    members: int
+    runs: tuple[str, ...]
+    is_fusion: bool
     result: dict[str, Any]
 
 
@@ -54,7 +62,9 @@ def score_table(
 def _scored(path: Path, truth: CocoDataset, *, bootstrap_samples: int, seed: int) -> ScoredFile:
     predictions = read_predictions(path, truth)
     result = score(predictions, truth, bootstrap_samples=bootstrap_samples, seed=seed)
-    return ScoredFile(_name(path, predictions), len(predictions.provenance.members), result)
+    provenance = predictions.provenance
+    runs = tuple(member_names(provenance))
+    return ScoredFile(_name(path, predictions), runs, bool(provenance.members), result)
 
 
 def _name(path: Path, predictions: Predictions) -> str:
@@ -81,16 +91,17 @@ def table_text(rows: Sequence[ScoredFile]) -> str:
 
 
 def _gain_lines(rows: Sequence[ScoredFile]) -> list[str]:
-    singles = [row for row in rows if not row.members]
-    fusions = [row for row in rows if row.members]
-    if not singles or not fusions:
-        return []
-    best = max(singles, key=lambda row: row.result[COLUMNS[0]])
     lines = []
-    for fusion in fusions:
+    for fusion in rows:
+        members = [row for row in rows if not row.is_fusion and row.runs[0] in fusion.runs]
+        if not fusion.is_fusion or not members:
+            continue
+        best = max(members, key=lambda row: row.result[COLUMNS[0]])
         gain = fusion.result[COLUMNS[0]] - best.result[COLUMNS[0]]
+        leak = "  LEAKED" if fusion.result["leaked"] or best.result["leaked"] else ""
         lines.append(
-            f"{fusion.name}: {gain:+.4f} {COLUMNS[0]} against its best member, {best.name}"
+            f"{fusion.name}: {gain:+.4f} {COLUMNS[0]} against its best member here, "
+            f"{best.name}{leak}"
         )
     return lines
 

@@ -61,7 +61,8 @@ def test_the_fusion_is_compared_with_its_best_member(tmp_path, truth_file):
     assert [line.split()[0] for line in text.splitlines()[:4]] == [
         "predictions", "yolox", "tood", "wbf",
     ]  # fmt: skip
-    assert "wbf of 2: +0.5000 competition_map50 against its best member, yolox" in text
+    assert "wbf of 2: +0.5000 competition_map50 against its best member here, yolox" in text
+    assert "LEAKED" not in text
 
 
 def test_a_member_that_saw_a_scored_image_is_marked(tmp_path, truth_file):
@@ -84,3 +85,22 @@ def test_two_files_of_one_run_are_told_apart_by_their_paths(tmp_path, truth_file
     ]
     names = [row.name for row in score_table(files, truth_file)]
     assert names == [f"yolox ({files[0]})", f"yolox ({files[1]})"]
+
+
+def test_a_file_that_is_no_member_is_not_called_one(tmp_path, truth_file):
+    fusion = Provenance(model="wbf", members=(Provenance(run="yolox"), Provenance(run="tood")))
+    files = [
+        write_member(tmp_path / "a.parquet", Provenance(run="ssd"), both=True),
+        write_member(tmp_path / "b.parquet", fusion, both=True),
+    ]
+    assert "best member" not in table_text(score_table(files, truth_file))
+
+
+def test_a_gain_over_a_leaking_member_is_marked(tmp_path, truth_file):
+    leaking = Provenance(run="yolox", train_file_names=("1.jpg",))
+    files = [
+        write_member(tmp_path / "a.parquet", leaking, both=False),
+        write_member(tmp_path / "b.parquet", Provenance(model="w", members=(leaking,)), both=True),
+    ]
+    text = table_text(score_table(files, truth_file))
+    assert text.endswith("against its best member here, yolox  LEAKED")
