@@ -85,13 +85,28 @@ def with_classes(dataset: CocoDataset, labels: np.ndarray) -> CocoDataset:
     return replace(dataset, categories=tuple({"id": i, "name": str(i)} for i in ids))
 
 
+def refuse_unlisted_classes(submission_format: SubmissionFormat, dataset: CocoDataset) -> None:
+    """Raise `UserError` if the format needs names or places of classes and the dataset has none."""
+    has_label = "label" in submission_format.fields
+    if has_label and submission_format.label_key != "id" and not dataset.categories:
+        raise UserError(
+            f"the file lists no classes, but format {submission_format.name!r} writes the "
+            f"{submission_format.label_key} of each",
+            where=dataset.source,
+            expected="`categories` in the file of the images",
+            next_step="copy them from train.json, or use a format with `label_key: id`",
+        )
+
+
 def label_names(submission_format: SubmissionFormat, dataset: CocoDataset) -> list[str]:
     """Return what the format calls each class, in the order of the dataset's categories.
 
     Raises:
-        UserError: a class name holds white space inside a format that separates by it, or the
-            format has no label and the dataset not exactly one class.
+        UserError: a class name holds white space inside a format that separates by it, the format
+            has no label and the dataset not exactly one class, or the format goes by names or
+            positions of classes and the dataset lists none.
     """
+    refuse_unlisted_classes(submission_format, dataset)
     if "label" not in submission_format.fields and submission_format.row_per != "coco_json":
         if len(dataset.categories) != 1:
             raise UserError(

@@ -166,8 +166,10 @@ def _raw(
     import polars as pl
 
     labels = columns.get("label")
-    if labels is not None and not dataset.categories and submission_format.label_key == "id":
-        dataset = with_classes(dataset, _whole_numbers(labels))
+    if not dataset.categories and submission_format.label_key == "id":
+        # Without a label there is a single class, whatever its id.
+        ids = np.ones(1, dtype=np.int64) if labels is None else _whole_numbers(labels)
+        dataset = with_classes(dataset, ids)
     classes = label_names(submission_format, dataset)
     positions = {name: place for place, name in enumerate(image_names(submission_format, dataset))}
     image_index = np.array([positions.get(name, -1) for name in names], dtype=np.int64)

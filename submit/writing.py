@@ -13,7 +13,7 @@ from data_tools.errors import UserError
 from data_tools.predictions import Predictions, predictions_from_rows
 from submit.format_schema import SubmissionFormat
 from submit.format_writing import keeps_area, write_in_format
-from submit.formats import find_format, with_classes
+from submit.formats import find_format, refuse_unlisted_classes, with_classes
 from submit.tables import check_same_images, positions_of
 from submit.trimming import Trim, trimmed
 
@@ -117,6 +117,7 @@ def write_submission(
     }  # fmt: skip
     submission_format = replace(submission_format, **digits)
     dataset = read_coco(images_file)
+    refuse_unlisted_classes(submission_format, dataset)
     predictions = read_predictions(predictions_file, dataset)
     dataset = with_classes(dataset, predictions.labels)
     predictions, report = prepared(predictions, dataset)

@@ -312,3 +312,17 @@ def test_a_label_that_is_no_whole_number_is_not_cut_to_one(tmp_path, predictions
     result = run(tmp_path / "a.csv", *options, "--out", tmp_path / "b.parquet")
     assert result.exit_code == 2
     assert "`label` is '7.6'" in result.stderr
+
+
+def test_two_images_that_share_their_labels_are_named(tmp_path):
+    images = [image(k, name=name) for k, name in enumerate(("a.jpg", "a.png", "b.jpg", "b.png"))]
+    write_images(tmp_path / "images", coco_from_dict(coco_dict(images)))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/classes.txt").write_text("can\n")
+    options = ("--from", "yolo", "--image-root", tmp_path / "images", "--out", tmp_path / "b.json")
+    # Without boxes they share nothing.
+    assert run(tmp_path / "labels", *options).exit_code == 0
+    (tmp_path / "labels/a.txt").write_text("0 .5 .5 .1 .1\n")
+    result = run(tmp_path / "labels", *options)
+    assert result.exit_code == 2
+    assert "a.png and a.jpg would share the label file a.txt" in result.stderr

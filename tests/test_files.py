@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,13 @@ def test_a_device_or_pipe_is_not_replaced_by_a_file(tmp_path, kind):
 def test_json_is_packed_where_the_name_says_so(tmp_path):
     write_json(tmp_path / "a.json.gz", {"a": 1})
     assert json.loads(gzip.decompress((tmp_path / "a.json.gz").read_bytes())) == {"a": 1}
+
+
+def test_a_refusal_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
+    def refused(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "write_text", refused)
+    with pytest.raises(PermissionError) as caught:
+        write_text(tmp_path / "a.txt", "text")
+    assert caught.value.filename == str(tmp_path / "a.txt")

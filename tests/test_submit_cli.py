@@ -279,3 +279,30 @@ def test_packed_coco_results_read_back(files):
                  "--format", "coco")  # fmt: skip
     assert result.exit_code == 0
     assert len(read_predictions(out, TRUTH)) == 2
+
+
+@pytest.mark.parametrize("key", ["name", "position"])
+def test_a_format_of_names_or_positions_needs_the_classes(files, key):
+    """Of the labels in use alone nobody can say which class is the first, or what it is called."""
+    write_coco(files / "test.json", replace(TRUTH, categories=(), annotations=()))
+    (files / "own.yaml").write_text(
+        "own:\n  columns: [image, boxes]\n  image_column: image\n  prediction_column: boxes\n"
+        f"  label_key: {key}\n  fields: [label, score, xmin, ymin, xmax, ymax]\n"
+    )
+    own = ("--images", files / "test.json", "--format-file", files / "own.yaml", "--format", "own")
+    message = mistake(run("write", files / "val.parquet", *own, "--out", files / "out.csv"))
+    assert f"the file lists no classes, but format 'own' writes the {key} of each" in message
+    assert not (files / "out.csv").exists()
+    (files / "out.csv").write_text("image,boxes\n")
+    assert "the file lists no classes" in mistake(run("check", files / "out.csv", *own))
+
+
+def test_a_single_class_without_label_needs_no_classes(files):
+    images = replace(TRUTH, categories=(), annotations=())
+    write_coco(files / "test.json", images)
+    write_predictions(files / "one.parquet", predictions(images, ROWS[:1]))
+    options = ("--images", files / "test.json", "--format", "kaggle_xywh")
+    done = run("write", files / "one.parquet", *options, "--out", files / "out.csv")
+    assert done.exit_code == 0, done.output
+    checked = run("check", files / "out.csv", *options)
+    assert checked.exit_code == 0, checked.output

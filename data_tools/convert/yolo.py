@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from data_tools.coco import CocoDataset
@@ -20,21 +21,22 @@ def coco_from_yolo(labels: Path, image_root: Path) -> CocoDataset:
         image_root: folder of the images.
 
     Raises:
-        UserError: no images, no classes, labels of an image that is not there, or a line that is
-            not five numbers.
+        UserError: no images, no classes, labels of no image or of two, or a line that is not five
+            numbers.
     """
     class_names = _class_names(labels)
     names = image_files(image_root)
     if not names:
         raise UserError("there are no images", where=image_root, expected="JPEG or PNG files")
     _refuse_labels_without_image(labels, names, image_root)
+    _refuse_shared_names([name for name in names if (labels / _label_name(name)).is_file()], labels)
     images = [ImageEntry(name, image_size(image_root, name)) for name in names]
     boxes = [box for image in images for box in _boxes(labels, image, class_names)]
     return assemble(images, boxes, class_names, labels)
 
 
 def _refuse_labels_without_image(labels: Path, names: list[str], image_root: Path) -> None:
-    known = {PurePosixPath(name).with_suffix(".txt") for name in names}
+    known = {_label_name(name) for name in names}
     found = {PurePosixPath(path.relative_to(labels).as_posix()) for path in labels.rglob("*.txt")}
     lost = sorted(found - known - {PurePosixPath(CLASSES_FILE)})
     if lost:
@@ -56,7 +58,7 @@ def _class_names(labels: Path) -> list[str]:
 
 
 def _boxes(labels: Path, image: ImageEntry, class_names: list[str]) -> list[BoxEntry]:
-    path = labels / PurePosixPath(image.file_name).with_suffix(".txt")
+    path = labels / _label_name(image.file_name)
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -93,8 +95,8 @@ def write_yolo(out: Path, dataset: CocoDataset) -> int:
     Classes are numbered by their order in the COCO file, from 0.
     """
     index = {label: number for number, label in enumerate(dataset.category_ids.tolist())}
-    names = [PurePosixPath(name).with_suffix(".txt") for name in dataset.file_names]
-    _refuse_shared_names(dataset, names)
+    names = [_label_name(name) for name in dataset.file_names]
+    _refuse_shared_names(dataset.file_names, dataset.source)
     with staged_files(out) as stage:
         classes = "".join(f"{name}\n" for name in dataset.category_names)
         (stage / CLASSES_FILE).write_text(classes, encoding="utf-8")
@@ -109,14 +111,19 @@ def write_yolo(out: Path, dataset: CocoDataset) -> int:
     return len(dataset.annotations)
 
 
-def _refuse_shared_names(dataset: CocoDataset, names: list[PurePosixPath]) -> None:
+def _label_name(file_name: str) -> PurePosixPath:
+    return PurePosixPath(file_name).with_suffix(".txt")
+
+
+def _refuse_shared_names(file_names: Sequence[str], source: Path | None) -> None:
     first_of_name: dict[PurePosixPath, str] = {}
-    for name, file_name in zip(names, dataset.file_names, strict=True):
+    for file_name in file_names:
+        name = _label_name(file_name)
         if name in first_of_name or str(name) == CLASSES_FILE:
             other = first_of_name.get(name, CLASSES_FILE)
             raise UserError(
                 f"{file_name} and {other} would share the label file {name}",
-                where=dataset.source,
+                where=source,
                 expected="image names that differ in more than their suffix",
             )
         first_of_name[name] = file_name
