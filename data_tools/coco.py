@@ -77,6 +77,15 @@ class CocoDataset:
         return tuple(category["name"] for category in self.categories)
 
     @cached_property
+    def distinct_category_names(self) -> tuple[str, ...]:
+        """Class names in file order; of names that stand twice, each with its category id."""
+        names = self.category_names
+        return tuple(
+            f"{name} ({category_id})" if names.count(name) > 1 else name
+            for name, category_id in zip(names, self.category_ids.tolist(), strict=True)
+        )
+
+    @cached_property
     def annotation_image_ids(self) -> np.ndarray:
         """(N,) int64 image id of each box."""
         return np.array([box["image_id"] for box in self.annotations], dtype=np.int64)

@@ -118,7 +118,7 @@ class _BoxTable:
         self.size, self.aspect, self.count = every.size, every.aspect, every.count
         self.labels = np.searchsorted(np.sort(dataset.category_ids), dataset.labels)
         order = np.argsort(dataset.category_ids)
-        self.names = [dataset.category_names[k] for k in order.tolist()]
+        self.names = [dataset.distinct_category_names[k] for k in order.tolist()]
 
     def of_images(self, chosen: np.ndarray) -> BoxMeasures:
         """Return the measures of the images where the (I,) mask is true."""

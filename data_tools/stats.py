@@ -61,7 +61,7 @@ def measures_of_boxes(
         class_shares={
             name: float((labels == label).sum() / total)
             for label, name in zip(
-                dataset.category_ids.tolist(), dataset.category_names, strict=True
+                dataset.category_ids.tolist(), dataset.distinct_category_names, strict=True
             )
         },
         size=np.sqrt(widths * heights / image_area[image_rows]),
@@ -95,7 +95,7 @@ def statistics(dataset: CocoDataset) -> dict[str, Any]:
         "classes": {
             name: int((labels == label).sum())
             for label, name in zip(
-                dataset.category_ids.tolist(), dataset.category_names, strict=True
+                dataset.category_ids.tolist(), dataset.distinct_category_names, strict=True
             )
         },
         "coco_areas": {"small": small, "medium": len(area) - small - large, "large": large},

@@ -17,7 +17,7 @@ from data_tools.predictions import Predictions
 from submit.competition_metric import CompetitionMatcher
 from submit.format_reading import read_any
 from submit.leaks import leak_report
-from submit.tables import check_same_images, distinct_names, positions_of
+from submit.tables import check_same_images, positions_of
 
 if TYPE_CHECKING:
     import hotcoco
@@ -61,7 +61,7 @@ def confusion_matrix(
     order, _ = positions_of(truth.category_ids, np.array(found["cat_ids"], dtype=np.int64))
     order = np.append(order, len(order))
     return {
-        "labels": [*distinct_names(truth), BACKGROUND],
+        "labels": [*truth.distinct_category_names, BACKGROUND],
         "matrix": found["matrix"].astype(np.int64)[np.ix_(order, order)],
         "iou_threshold": iou_threshold,
         "score_threshold": score_threshold,

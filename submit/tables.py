@@ -87,7 +87,7 @@ def scoring_table(predictions: Predictions, truth: CocoDataset) -> ScoringTable:
     return ScoringTable(
         image_ids=predictions.image_ids,
         category_ids=category_ids,
-        category_names=distinct_names(truth),
+        category_names=truth.distinct_category_names,
         rows=np.arange(len(predictions))[chosen],
         image_index=predictions.image_index_of_row[chosen],
         class_index=class_of_row[chosen],
@@ -100,15 +100,6 @@ def scoring_table(predictions: Predictions, truth: CocoDataset) -> ScoringTable:
         truth_iscrowd=truth.iscrowd,
         truth_ids=truth.annotation_ids,
         unknown_class_boxes=int((~known).sum()),
-    )
-
-
-def distinct_names(dataset: CocoDataset) -> tuple[str, ...]:
-    """Return the class names; of names that stand twice, each with its category id."""
-    names = dataset.category_names
-    return tuple(
-        f"{name} ({category_id})" if names.count(name) > 1 else name
-        for name, category_id in zip(names, dataset.category_ids.tolist(), strict=True)
     )
 
 

@@ -157,3 +157,11 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     shown = CliRunner().invoke(main, arguments, env={"COLUMNS": "400"})
     for path in paths:
         assert str(path) in shown.stdout
+
+
+def test_classes_of_one_name_are_counted_apart():
+    names = {3: "can", 7: "can"}
+    boxes = [box(k, 0, 3 if k else 7, [0, 0, 9, 9]) for k in range(3)]
+    dataset = coco_from_dict(coco_dict([image(0)], boxes, names))
+    assert statistics(dataset)["classes"] == {"can (3)": 2, "can (7)": 1}
+    assert sum(box_measures(dataset).class_shares.values()) == pytest.approx(1)

@@ -234,5 +234,7 @@ def _new_annotations(
 def _per_class(train: CocoDataset, labels: np.ndarray) -> dict[str, int]:
     return {
         name: int((labels == label).sum())
-        for label, name in zip(train.category_ids.tolist(), train.category_names, strict=True)
+        for label, name in zip(
+            train.category_ids.tolist(), train.distinct_category_names, strict=True
+        )
     }

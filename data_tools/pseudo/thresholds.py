@@ -39,7 +39,9 @@ class Thresholds:
 
     def by_name(self, dataset: CocoDataset) -> dict[str, float | None]:
         """Return class name -> threshold; None where nothing of the class is kept."""
-        names = dict(zip(dataset.category_ids.tolist(), dataset.category_names, strict=True))
+        names = dict(
+            zip(dataset.category_ids.tolist(), dataset.distinct_category_names, strict=True)
+        )
         return {
             names[label]: (float(value) if np.isfinite(value) else None)
             for label, value in self.of_category.items()
@@ -54,17 +56,20 @@ def given_thresholds(
     Raises:
         UserError: a threshold outside 0 to 1, or a class that does not exist.
     """
-    unknown = sorted(set(of_class_name) - set(dataset.category_names))
+    unknown = sorted(set(of_class_name) - set(dataset.distinct_category_names))
     if unknown:
         raise UserError(
-            f"no class {unknown[0]!r}", expected=f"one of {', '.join(dataset.category_names)}"
+            f"no class {unknown[0]!r}",
+            expected=f"one of {', '.join(dataset.distinct_category_names)}",
         )
     for name, value in {"--threshold": threshold, **of_class_name}.items():
         if not 0 <= value <= 1:
             raise UserError(f"the threshold of {name} is {value}", expected="0 to 1")
     of_category = {
         label: float(of_class_name.get(name, threshold))
-        for label, name in zip(dataset.category_ids.tolist(), dataset.category_names, strict=True)
+        for label, name in zip(
+            dataset.category_ids.tolist(), dataset.distinct_category_names, strict=True
+        )
     }
     choice = f"given: {threshold:g}"
     if of_class_name:
