@@ -151,20 +151,18 @@ def image_ids_of_names(
     image_id_of_name: dict[str, int],
     path: Path,
     dataset: CocoDataset,
-    *,
-    may_repeat: bool = False,
 ) -> np.ndarray:
     """Return the (N,) image id of each name; unknown or repeated names are an error."""
     unknown = [name for name in names if name not in image_id_of_name]
-    repeated = 0 if may_repeat else len(names) - len(set(names))
+    repeated = len(names) - len(set(names))
     if unknown or repeated:
         first = f", the first is {unknown[0]!r}" if unknown else ""
         raise UserError(
             f"{len(unknown)} images are not in the dataset, {repeated} are repeated{first}",
             where=path,
-            expected=f"each image of {dataset.source} "
-            + ("by its name" if may_repeat else "at most once"),
-            next_step="give the COCO file that this submission was written for",
+            expected=f"each image of {dataset.source} at most once",
+            next_step="give the COCO file that this submission was written for; "
+            "`python -m submit check` lists everything that is wrong",
         )
     return np.array([image_id_of_name[name] for name in names], dtype=np.int64)
 

@@ -8,6 +8,7 @@ import click
 
 from data_tools.command_line import CommandGroup
 from data_tools.errors import UserError
+from data_tools.paths import WorkPaths
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMAT_FILE = click.option(
@@ -256,7 +257,7 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> None:
 
 @main.command()
 @click.argument("submission", metavar="[FILE]", required=False, type=FILE)
-@click.option("--ledger", type=FILE, default=Path("work/ledger.csv"), show_default=True,
+@click.option("--ledger", type=FILE, default=WorkPaths(Path("work")).ledger_csv, show_default=True,
               help="The ledger.")  # fmt: skip
 @click.option("--validation", type=FILE, help="The same members' prediction file of the "
               "validation fold, scored with --truth.")  # fmt: skip
