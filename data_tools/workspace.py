@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from data_tools.coco import load_json
 from data_tools.errors import UserError
 from data_tools.files import sha256_of_file, write_json
 from data_tools.paths import DataPaths, WorkPaths
@@ -26,13 +27,14 @@ def claim_work_folder(data: DataPaths, work: WorkPaths) -> Claim:
     trying the kit before the data arrives is the normal first step. Any other is left alone.
 
     Raises:
-        UserError: the folder holds work of another dataset, or the dataset lacks a file.
+        UserError: the folder holds work of another dataset or does not say of which, or the
+            dataset lacks a file.
     """
     hashes = _annotation_hashes(data)
     if not work.dataset_json.exists():
         _write_claim(data, work, hashes)
         return Claim("new")
-    recorded = json.loads(work.dataset_json.read_text(encoding="utf-8"))
+    recorded = _recorded_claim(work.dataset_json)
     if recorded["sha256"] == hashes:
         return Claim("same")
     if not recorded["is_sample"]:
@@ -46,6 +48,18 @@ def claim_work_folder(data: DataPaths, work: WorkPaths) -> Claim:
     work.root.rename(moved_to)
     _write_claim(data, work, hashes)
     return Claim("moved", moved_to)
+
+
+def _recorded_claim(path: Path) -> dict[str, Any]:
+    claim = load_json(path)
+    if not isinstance(claim, dict) or not {"data", "sha256", "is_sample"} <= claim.keys():
+        raise UserError(
+            "the file does not say which dataset the work belongs to",
+            where=path,
+            expected="what `python -m data_tools claim` wrote",
+            next_step="remove it if the folder holds work of this dataset, else give another WORK",
+        )
+    return claim
 
 
 def _annotation_hashes(data: DataPaths) -> dict[str, str]:

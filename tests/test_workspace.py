@@ -66,3 +66,14 @@ def test_a_dataset_without_test_json_is_refused_and_nothing_is_written(tmp_path)
     with pytest.raises(UserError, match=r"has no test\.json"):
         claim_work_folder(data, work)
     assert not work.root.exists()
+
+
+@pytest.mark.parametrize("content", ["{broken", "[]", '{"sha256": {}}'])
+def test_a_record_that_says_nothing_is_named_and_nothing_is_moved(tmp_path, content):
+    data, work = make_data(tmp_path / "data", is_sample=True), WorkPaths(tmp_path / "work")
+    work.root.mkdir()
+    work.dataset_json.write_text(content)
+    with pytest.raises(UserError) as caught:
+        claim_work_folder(data, work)
+    assert caught.value.where == str(work.dataset_json)
+    assert work.dataset_json.read_text() == content
