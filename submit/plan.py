@@ -13,6 +13,7 @@ import numpy as np
 from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
 from data_tools.predictions import Predictions
+from submit.check_report import size_text
 from submit.competition_metric import CompetitionMatcher
 from submit.format_reading import read_any
 from submit.format_writing import printed_lengths
@@ -185,10 +186,10 @@ def plan_text(result: dict[str, Any]) -> str:
     """Return what `submit plan` found, with the command that does it."""
     lines = [
         f"{result['file']}: whole file {result['boxes_before']} boxes, "
-        f"{result['bytes_before'] / 1e6:.2f} MB, competition_map50 {result['map50_before']:.4f} "
+        f"{size_text(result['bytes_before'])}, competition_map50 {result['map50_before']:.4f} "
         "(as `submit write` orders and cuts it)",
         f"  smallest within {result['loss']:g}: {result['boxes_after']} boxes, "
-        f"{result['bytes_after'] / 1e6:.2f} MB, competition_map50 {result['map50_after']:.4f}",
+        f"{size_text(result['bytes_after'])}, competition_map50 {result['map50_after']:.4f}",
         f"  submit write ... {result['options'] or '(nothing can go)'}",
     ]
     leak = leak_line(result["leaked"])

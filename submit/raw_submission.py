@@ -25,7 +25,7 @@ class RawSubmission:
 
     Attributes:
         columns: the header as found.
-        names: (R,) image name of each row of the file (row per box: of each run of rows).
+        names: (R,) image name of each row of the file; with one row per box, each name once.
         strings: (R,) the text of each row's boxes, when there is one row per image.
         field_counts: (R,) numbers found in each row.
         row_of_box: (N,) position in `names` of each box; rows whose numbers do not divide into

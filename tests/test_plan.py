@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -148,3 +149,14 @@ def test_a_loss_that_is_none_is_refused(noisy, loss):
     truth, table = noisy
     with pytest.raises(UserError, match="the loss is"):
         smallest_trim(TrimSearch(table, truth), loss)
+
+
+def test_the_text_tells_small_files_apart(noisy, tmp_path):
+    truth, table = noisy
+    write_coco(tmp_path / "truth.json", truth)
+    write_predictions(tmp_path / "boxes.parquet", table)
+    arguments = ["plan", str(tmp_path / "boxes.parquet"), "--truth", str(tmp_path / "truth.json")]
+    before, after = CliRunner().invoke(main, arguments).output.splitlines()[:2]
+    result = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).output)
+    assert f"{result['bytes_before'] / 1000:.1f} kB" in before
+    assert f"{result['bytes_after'] / 1000:.1f} kB" in after
