@@ -130,31 +130,37 @@ def by_rows(
     channels, group_channels = image.shape[1], weight.shape[1]
     plans, grid_hw = _plan_of_groups(image, offset, weight, geometry, mask)
     deform_channels = channels // len(plans)
-    group_outputs = weight.shape[0] * group_channels // channels
     step = part_channels(deform_channels, group_channels, len(plans[0].pixels))
+    groups = max(step // group_channels, 1)
+    # Split, not sliced: the gradient of a slice is a whole tensor of zeros, one for each part.
+    images = image.split(step, dim=1)
+    group_outputs = weight.shape[0] * group_channels // channels
+    weights = [
+        piece for rows in weight.split(groups * group_outputs) for piece in rows.split(step, dim=1)
+    ]
     parts: list[Tensor] = []
-    for start in range(0, channels, step):
-        group, start_in_group = divmod(start, group_channels)
-        groups = max(step // group_channels, 1)
-        outputs = slice(group * group_outputs, (group + groups) * group_outputs)
-        arguments = (
-            image[:, start : start + step],
-            plans[start // deform_channels],
-            weight[outputs, start_in_group : start_in_group + step],
-            grid_hw,
-            groups,
-        )
+    for number, (image_part, weight_part) in enumerate(zip(images, weights, strict=True)):
+        start = number * step
+        arguments = (image_part, plans[start // deform_channels], weight_part, grid_hw, groups)
         if recompute:
             part = checkpoint(
                 _part_output, *arguments, use_reentrant=False, preserve_rng_state=False
             )
         else:
             part = _part_output(*arguments)
-        if start_in_group:
+        if start % group_channels:
             parts[-1] = parts[-1] + part
         else:
             parts.append(part)
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    output = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    return _in_format_of(image, output)
+
+
+def _in_format_of(image: Tensor, output: Tensor) -> Tensor:
+    # The parts come with channels innermost; layers that follow are slow on mixed formats.
+    if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
+        return output.contiguous(memory_format=torch.channels_last)
+    return output.contiguous()
 
 
 def by_rows_recomputed(
