@@ -34,8 +34,9 @@ from benchmarks.machine import machine_line
 from data_tools.coco import CocoDataset
 from data_tools.predictions import Predictions
 from data_tools.submission_csv import write_submission_csv
+from ensemble.chunks import usable_cores
 from ensemble.fuse import fuse_members
-from ensemble.fusion import FusedTable, fuse_table, usable_cores
+from ensemble.fusion import FusedTable, fuse_table
 from ensemble.members import read_members
 from ensemble.settings import FusionSettings
 from ensemble.table import build_table

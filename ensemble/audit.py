@@ -87,7 +87,7 @@ def audit(
     check_number_of_weights(members, settings)
     table = build_table([member.predictions for member in members], dataset)
     correct, mistaken = fuse_rightly(table, settings), fuse_without_silent(table, settings)
-    present = np.diff(table.rows.offsets, axis=1) > 0
+    present = table.boxes_per_image > 0
     mixed = present.any(axis=0) & ~present.all(axis=0)
     changed_rows = changed_boxes(correct, mistaken)
     changed = np.zeros(len(table.image_ids), dtype=bool)
@@ -116,7 +116,7 @@ def fuse_rightly(table: MemberTable, settings: FusionSettings) -> Predictions:
 
 def fuse_without_silent(table: MemberTable, settings: FusionSettings) -> Predictions:
     """Return the fusion in which only the members with a box on an image count there."""
-    return _fuse_patterns(table, settings, np.diff(table.rows.offsets, axis=1) > 0)
+    return _fuse_patterns(table, settings, table.boxes_per_image > 0)
 
 
 def _fuse_patterns(

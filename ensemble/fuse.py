@@ -11,7 +11,8 @@ from data_tools.coco import CocoDataset
 from data_tools.errors import UserError
 from data_tools.predictions import Predictions
 from data_tools.provenance import Provenance
-from ensemble.fusion import FusedTable, Progress, fuse_table
+from ensemble.chunks import Progress
+from ensemble.fusion import FusedTable, fuse_table
 from ensemble.members import Member
 from ensemble.settings import FusionSettings
 from ensemble.table import MemberTable, build_table

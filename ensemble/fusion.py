@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from data_tools.errors import UserError
-from ensemble.layout import empty_candidates, empty_clusters
-from ensemble.methods import Kernel, method_kernel, score_scales
+from ensemble.chunks import Places, Progress, cut_into_chunks, run_chunks
+from ensemble.layout import Candidates, Clusters, Rows, empty_candidates, empty_clusters
+from ensemble.methods import method_kernel, score_scales
 from ensemble.settings import FusionSettings
 from ensemble.table import MemberTable
 from ensemble.table_kernel import collect_candidates, pack_clusters, rank_clusters
-
-# Small enough that a run's arrays stay in the cache, that memory does not grow with the table and
-# that threads finish together; large enough that the calls themselves cost nothing.
-ROWS_PER_CHUNK = 40_000
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -48,10 +40,11 @@ class FusedTable:
     Attributes:
         image_ids: (I,) int64 ascending.
         offsets: (I + 1,) int64; image i owns fused boxes `offsets[i]:offsets[i + 1]`.
-        boxes_xyxy: (K, 4) float64 pixels.
+        boxes_xyxy: (K, 4) pixels, float32 like the members' boxes.
         scores: (K,) float64; may exceed 1 when weights or `allows_overflow` make them.
         labels: (K,) int64 category ids.
-        cluster_of_row: (N,) int64 fused box that each input row went into; -1 if into none.
+        cluster_of_row: (N,) int32 (int64 above 2^31 rows) fused box that each input row went into;
+            -1 if into none.
         repairs: counts of boxes that were changed or left out.
     """
 
@@ -64,14 +57,18 @@ class FusedTable:
     repairs: Repairs
 
 
-class _Part(NamedTuple):
-    """Fused boxes of a run of images: (n,) counts, columns of K boxes, (4,) repair counts."""
+class _Output(NamedTuple):
+    """Columns of the whole result, with room for every input box; each run of images fills its own.
+
+    Memory that nothing was ever written to costs nothing, so the columns are not made in parts
+    that would have to be copied together.
+    """
 
     counts: np.ndarray
     boxes_xyxy: np.ndarray
     scores: np.ndarray
-    classes: np.ndarray
-    repairs: np.ndarray
+    labels: np.ndarray
+    cluster_of_row: np.ndarray
 
 
 def fuse_table(
@@ -95,13 +92,19 @@ def fuse_table(
     weights = source_weights(table, settings)
     kernel = method_kernel(settings, weights, iou_per_class(table, settings))
     scales = score_scales(settings, weights)
-    cluster_of_row = np.full(len(table.rows.scores), -1, np.int64)
-    chunks = _chunks(table.slots)
+    output, places = _empty_output(table), Places()
 
-    def work(first: int, last: int) -> _Part:
-        return _fuse_images(first, last, table, scales, settings.skip, kernel, cluster_of_row)
+    def work(run: int, first: int, last: int) -> np.ndarray:
+        rows = table.rows_of_images(first, last)
+        candidates, repairs = _candidates(table, rows, first, last, scales, settings.skip)
+        clusters = empty_clusters(candidates.slots)
+        kernel(candidates, clusters)
+        start = places.take(run, int(clusters.counts.sum()))
+        _write(table, first, last, candidates, clusters, start, output)
+        return repairs
 
-    return _joined(table, chunks, _run_chunks(work, chunks, threads, progress), cluster_of_row)
+    repairs = run_chunks(work, cut_into_chunks(table.slots), places, threads, progress)
+    return _fused(table, output, repairs)
 
 
 def source_weights(table: MemberTable, settings: FusionSettings) -> np.ndarray:
@@ -149,101 +152,82 @@ def iou_per_class(table: MemberTable, settings: FusionSettings) -> np.ndarray:
     return thresholds
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _empty_output(table: MemberTable) -> _Output:
+    boxes = table.number_of_boxes
+    box_dtype = table.members[0].boxes_xyxy.dtype
+    return _Output(
+        counts=np.zeros(len(table.image_ids), np.int64),
+        boxes_xyxy=np.empty((boxes, 4), box_dtype),
+        scores=np.empty(boxes),
+        labels=np.empty(boxes, np.int64),
+        cluster_of_row=np.empty(boxes, np.int32 if boxes < 2**31 else np.int64),
+    )
 
 
-def _chunks(slots: np.ndarray) -> list[tuple[int, int]]:
-    """Cut the images into runs of about `ROWS_PER_CHUNK` rows."""
-    images = len(slots) - 1
-    pieces = max(1, int(slots[-1]) // ROWS_PER_CHUNK)
-    targets = np.linspace(0, int(slots[-1]), pieces + 1)[1:-1]
-    cuts = np.unique(np.concatenate([[0], np.searchsorted(slots, targets), [images]]))
-    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
-
-
-def _fuse_images(
-    first: int,
-    last: int,
-    table: MemberTable,
-    scales: np.ndarray,
-    skip: float,
-    kernel: Kernel,
-    cluster_of_row: np.ndarray,
-) -> _Part:
-    """Fuse a run of images; `cluster_of_row` gets places within the run."""
-    rows = table.rows._replace(offsets=table.rows.offsets[:, first : last + 1].copy())
+def _candidates(
+    table: MemberTable, rows: Rows, first: int, last: int, scales: np.ndarray, skip: float
+) -> tuple[Candidates, np.ndarray]:
+    """Return the candidates of a run of images and (4,) counts of repairs."""
     slots = table.slots[first : last + 1] - table.slots[first]
-    box_dtype = table.rows.boxes_xyxy.dtype
+    box_dtype = rows.boxes_xyxy.dtype
     largest = int(np.diff(slots).max(initial=0))
     picked = empty_candidates(np.array([0, largest + 1]), box_dtype)
-    candidates, clusters = empty_candidates(slots, box_dtype), empty_clusters(slots)
-    repairs = np.zeros(4, np.int64)
+    candidates, repairs = empty_candidates(slots, box_dtype), np.zeros(4, np.int64)
     sizes_wh = table.sizes_wh[first:last]
     collect_candidates(
         rows, scales, table.class_ids, sizes_wh, float(skip), picked, candidates, repairs
     )
-    kernel(candidates, clusters)
+    return candidates, repairs
+
+
+def _write(
+    table: MemberTable,
+    first: int,
+    last: int,
+    candidates: Candidates,
+    clusters: Clusters,
+    start: int,
+    output: _Output,
+) -> None:
+    """Write a run's fused boxes to the rows from `start` on, and where its input rows went."""
     order = np.empty(len(clusters.scores), np.int32)
     rank_clusters(candidates, clusters, order)
-    offsets = np.concatenate([[0], np.cumsum(clusters.counts)]).astype(np.int64)
+    offsets = start + np.concatenate([[0], np.cumsum(clusters.counts)]).astype(np.int64)
+    cluster_of_row = np.full(len(clusters.scores), -1, output.cluster_of_row.dtype)
+    pack_clusters(
+        candidates,
+        clusters,
+        order,
+        offsets,
+        table.class_ids,
+        output.boxes_xyxy,
+        output.scores,
+        output.labels,
+        cluster_of_row,
+    )
+    output.counts[first:last] = clusters.counts
+    done = member_start = 0
+    for member in table.members:
+        own = slice(int(member.offsets[0, first]), int(member.offsets[0, last]))
+        size = own.stop - own.start
+        target = member_start + own.start
+        output.cluster_of_row[target : target + size] = cluster_of_row[done : done + size]
+        done, member_start = done + size, member_start + len(member.scores)
+
+
+def _fused(table: MemberTable, output: _Output, repairs: np.ndarray) -> FusedTable:
+    offsets = np.concatenate([[0], np.cumsum(output.counts)]).astype(np.int64)
     size = int(offsets[-1])
-    boxes, scores, classes = np.empty((size, 4)), np.empty(size), np.empty(size, np.int32)
-    pack_clusters(candidates, clusters, order, offsets, boxes, scores, classes, cluster_of_row)
-    return _Part(clusters.counts, boxes, scores, classes, repairs)
-
-
-def _run_chunks(
-    work: Callable[[int, int], _Part],
-    chunks: Sequence[tuple[int, int]],
-    threads: int | None,
-    progress: Progress | None,
-) -> list[_Part]:
-    # Threads of our own instead of numba's: its thread layers crash when used from two threads or
-    # after a fork, compile for seconds longer and cannot report progress.
-    with ThreadPoolExecutor(max_workers=threads or usable_cores()) as pool:
-        futures = [pool.submit(work, first, last) for first, last in chunks]
-        try:
-            for future in as_completed(futures):
-                images = len(future.result().counts)
-                if progress:
-                    progress(images)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [future.result() for future in futures]
-
-
-def _joined(
-    table: MemberTable,
-    chunks: Sequence[tuple[int, int]],
-    parts: Sequence[_Part],
-    cluster_of_row: np.ndarray,
-) -> FusedTable:
-    """Put the parts one after the other; `cluster_of_row` is moved along in place."""
-    start = 0
-    for (first, last), part in zip(chunks, parts, strict=True):
-        for offsets in table.rows.offsets:
-            own = cluster_of_row[offsets[first] : offsets[last]]
-            own[own >= 0] += start
-        start += len(part.scores)
-    classes = _concatenated([part.classes for part in parts], np.zeros(0, np.int32))
-    counts = _concatenated([part.counts for part in parts], np.zeros(0, np.int64))
+    # Room that was not needed goes back, in place.
+    output.boxes_xyxy.resize((size, 4), refcheck=False)
+    output.scores.resize(size, refcheck=False)
+    output.labels.resize(size, refcheck=False)
     return FusedTable(
         image_ids=table.image_ids,
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        boxes_xyxy=_concatenated([part.boxes_xyxy for part in parts], np.zeros((0, 4))),
-        scores=_concatenated([part.scores for part in parts], np.zeros(0)),
-        labels=table.class_ids[classes],
-        cluster_of_row=cluster_of_row,
-        repairs=Repairs(*np.sum([part.repairs for part in parts], axis=0, initial=0).tolist())
-        if parts
-        else Repairs(0, 0, 0, 0),
+        offsets=offsets,
+        boxes_xyxy=output.boxes_xyxy,
+        scores=output.scores,
+        labels=output.labels,
+        cluster_of_row=output.cluster_of_row,
+        repairs=Repairs(*repairs.tolist()),
     )
-
-
-def _concatenated(arrays: list[np.ndarray], empty: np.ndarray) -> np.ndarray:
-    return np.concatenate(arrays) if arrays else empty

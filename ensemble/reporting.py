@@ -24,7 +24,7 @@ def fuse_lines(
 ) -> list[str]:
     """Return what was fused, what was repaired, what leaks, and what was written."""
     boxes, images = len(fusion.predictions), len(fusion.predictions.image_ids)
-    total = len(fusion.table.rows.scores)
+    total = fusion.table.number_of_boxes
     lines = [f"fused {len(members)} members, {total} boxes -> {boxes} boxes on {images} images"]
     repairs = fusion.fused.repairs
     counts = {

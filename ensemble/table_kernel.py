@@ -222,9 +222,10 @@ def pack_clusters(
     clusters: Clusters,
     order: np.ndarray,
     offsets: np.ndarray,
+    class_ids: np.ndarray,
     boxes_xyxy: np.ndarray,
     scores: np.ndarray,
-    classes: np.ndarray,
+    labels: np.ndarray,
     cluster_of_row: np.ndarray,
 ) -> None:
     """Copy all clusters to whole columns, each image's by falling score.
@@ -233,8 +234,9 @@ def pack_clusters(
         candidates, clusters: of the run of images.
         order: from `rank_clusters`; overwritten.
         offsets: (I + 1,) where each image's fused boxes begin in the columns.
-        boxes_xyxy, scores, classes: (K, ...) columns of the fused boxes, filled in place.
-        cluster_of_row: (N,) of the whole table, filled in place where a row joined a fused box
+        class_ids: (C,) int64 label of each class.
+        boxes_xyxy, scores, labels: (K, ...) columns of the fused boxes, filled in place.
+        cluster_of_row: (N,) of the run's rows, filled in place where a row joined a fused box
             with that box's place in the columns.
     """
     for image in range(len(clusters.counts)):
@@ -244,7 +246,7 @@ def pack_clusters(
             for side in range(4):
                 boxes_xyxy[target + i, side] = clusters.boxes_xyxy[source, side]
             scores[target + i] = clusters.scores[source]
-            classes[target + i] = clusters.classes[source]
+            labels[target + i] = class_ids[clusters.classes[source]]
         # Fused boxes by number of cluster; the slots of `classes` are free to hold it by now.
         for i in range(clusters.counts[image]):
             clusters.classes[start + order[start + i]] = i

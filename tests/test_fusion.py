@@ -12,7 +12,7 @@ from data_tools.coco import coco_from_dict
 from data_tools.errors import UserError
 from data_tools.prediction_files import read_predictions
 from data_tools.predictions import Predictions
-from ensemble import fusion as fusion_module
+from ensemble import chunks as chunks_module
 from ensemble.fusion import fuse_table, source_weights
 from ensemble.nms import nms
 from ensemble.nmw import non_maximum_weighted
@@ -136,7 +136,7 @@ def test_threads_and_chunks_do_not_change_the_result(method, monkeypatch):
     dataset, members = random_table(2, images=40)
     table = build_table(members, dataset)
     whole = fuse_table(table, FusionSettings(method=method), threads=1)
-    monkeypatch.setattr(fusion_module, "ROWS_PER_CHUNK", 30)
+    monkeypatch.setattr(chunks_module, "ROWS_PER_CHUNK", 30)
     finished = []
     parts = fuse_table(table, FusionSettings(method=method), threads=3, progress=finished.append)
     assert sum(finished) == 40 and len(finished) > 5
