@@ -86,13 +86,17 @@ def audit(
     """
     check_number_of_weights(members, settings)
     table = build_table([member.predictions for member in members], dataset)
-    correct, mistaken = fuse_rightly(table, settings), fuse_without_silent(table, settings)
+    right, wrong = fuse_rightly(table, settings), fuse_without_silent(table, settings)
+    correct, mistaken = right.predictions(), wrong.predictions()
     present = table.boxes_per_image > 0
     mixed = present.any(axis=0) & ~present.all(axis=0)
-    changed_rows = changed_boxes(correct, mistaken)
+    # Divided by the same number, so that a highest score above 1 changes no other image.
+    divisor = max(right.divisor, wrong.divisor)
+    before, after = right.predictions(divisor), wrong.predictions(divisor)
+    changed_rows = changed_boxes(before, after)
     changed = np.zeros(len(table.image_ids), dtype=bool)
-    changed[mistaken.image_index_of_row[changed_rows]] = True
-    largest = [_score_distance(correct, mistaken, image) for image in table.image_ids[changed]]
+    changed[after.image_index_of_row[changed_rows]] = True
+    largest = [_score_distance(before, after, image) for image in table.image_ids[changed]]
     return Audit(
         images=len(table.image_ids),
         images_with_silent_members=int(mixed.sum()),
@@ -109,19 +113,38 @@ def audit(
     )
 
 
-def fuse_rightly(table: MemberTable, settings: FusionSettings) -> Predictions:
+@dataclass(frozen=True)
+class Replay:
+    """A fusion image by image: columns as in `Predictions`, scores as they come, even above 1."""
+
+    image_ids: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    boxes_xyxy: np.ndarray
+
+    @property
+    def divisor(self) -> float:
+        """What `fuse` divides all scores by, so that the highest is at most 1."""
+        return max(1.0, float(self.scores.max(initial=0.0)))
+
+    def predictions(self, divisor: float | None = None) -> Predictions:
+        """Return it with all scores divided; None divides as `fuse` does."""
+        scores = np.minimum(self.scores / (divisor or self.divisor), 1.0)
+        return Predictions(self.image_ids, self.offsets, self.labels, scores, self.boxes_xyxy)
+
+
+def fuse_rightly(table: MemberTable, settings: FusionSettings) -> Replay:
     """Return the fusion in which every member counts on every image."""
     return _fuse_patterns(table, settings, np.ones((table.number_of_members, 1), dtype=bool))
 
 
-def fuse_without_silent(table: MemberTable, settings: FusionSettings) -> Predictions:
+def fuse_without_silent(table: MemberTable, settings: FusionSettings) -> Replay:
     """Return the fusion in which only the members with a box on an image count there."""
     return _fuse_patterns(table, settings, table.boxes_per_image > 0)
 
 
-def _fuse_patterns(
-    table: MemberTable, settings: FusionSettings, counted: np.ndarray
-) -> Predictions:
+def _fuse_patterns(table: MemberTable, settings: FusionSettings, counted: np.ndarray) -> Replay:
     """Fuse the images in groups that count the same members; `counted` is (M, I) or (M, 1)."""
     # Where nobody has a box it does not matter who counts.
     counted = counted | ~counted.any(axis=0)
@@ -136,12 +159,11 @@ def _fuse_patterns(
         counts[images] = np.diff(fused.offsets)
         pieces.append((np.repeat(images, counts[images]), fused))
     order = np.argsort(np.concatenate([index for index, _ in pieces]), kind="stable")
-    scores = np.concatenate([fused.scores for _, fused in pieces])[order]
-    return Predictions(
+    return Replay(
         image_ids=table.image_ids,
         offsets=np.concatenate([[0], np.cumsum(counts)]),
         labels=np.concatenate([fused.labels for _, fused in pieces])[order],
-        scores=scores / max(1.0, scores.max(initial=0.0)),
+        scores=np.concatenate([fused.scores for _, fused in pieces])[order],
         boxes_xyxy=np.concatenate([fused.boxes_xyxy for _, fused in pieces])[order],
     )
 

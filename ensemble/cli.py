@@ -226,7 +226,8 @@ def _named_numbers(option: str, pairs: Any) -> dict[str, float]:
         except ValueError:
             name = ""
         if pair and not name.strip():
-            raise UserError(f"{option} is {pair!r}", expected="NAME=NUMBER, such as plain=2")
+            example = "Battery=0.5" if option == "--iou-class" else "plain=2"
+            raise UserError(f"{option} is {pair!r}", expected=f"NAME=NUMBER, such as {example}")
     return numbers
 
 

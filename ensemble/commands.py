@@ -48,10 +48,14 @@ def run_fuse(
     dataset = read_coco(images)
     settings = with_class_ious(request, dataset)
     image_id = find_image(dataset, explain) if explain else None
-    if picture:
+    if picture and image_id is not None:
         check_picture_path(picture)
+        image = dataset.images[dataset.index_of_image_id[image_id]]
+        refuse_overwriting([picture], [Path(data) / image["file_name"]])
     members = read_members(patterns, dataset, allow_missing=allow_missing)
-    check_order_of_weights(request, members)
+    names = [member.name for member in members]
+    refuse_overwriting([out, sources_path(out)], [images, *names])
+    notes = check_members_of_weights(request, members)
     with progress_bar("fusing", len(dataset.images)) as progress:
         fusion = fuse_members(
             members,
@@ -61,7 +65,6 @@ def run_fuse(
             threads=threads,
             progress=progress,
         )
-    names = [member.name for member in members]
     explanation = None
     if image_id is not None:
         explanation = explain_image(fusion, dataset, names, settings, image_id)
@@ -69,7 +72,7 @@ def run_fuse(
         write_picture(picture, explanation, dataset, data)
     files = _write_fusion(out, fusion, names, settings, sources)
     files += [picture] if picture else []
-    lines = fuse_lines(fusion, members, leaking_members(members, dataset), files)
+    lines = fuse_lines(fusion, members, leaking_members(members, dataset), files, notes)
     if explanation is None:
         return lines, None
     return lines, explanation_table(explanation, dataset, settings)
@@ -105,6 +108,8 @@ def run_tune(
     truth = read_coco(truth_file)
     settings = with_class_ious(request, truth)
     members = read_members(patterns, truth, allow_missing=allow_missing)
+    refuse_overwriting([out], [truth_file, *(member.name for member in members)])
+    notes = check_members_of_weights(request, members)
     with progress_bar("tuning", 3 * trials) as progress:
         tuned = tune(
             members,
@@ -127,7 +132,7 @@ def run_tune(
         seed=tuned.seed,
         leaked=tuned.leaked,
     )
-    return tune_lines(tuned, out)
+    return [*notes, *tune_lines(tuned, out)]
 
 
 def run_audit(
@@ -144,6 +149,9 @@ def run_audit(
     dataset = read_coco(truth or images or "")
     settings = with_class_ious(request, dataset)
     members = read_members(patterns, dataset, allow_missing=allow_missing)
+    names = [member.name for member in members]
+    refuse_overwriting([json_out], [truth or images, *old_files, *names])
+    notes = check_members_of_weights(request, members)
     old = [(name, read_predictions(name, dataset)) for name in old_files]
     found = audit(members, dataset, settings, old)
     scores = None
@@ -153,7 +161,7 @@ def run_audit(
         scores = score(found.correct, dataset), score(found.mistaken, dataset)
     if json_out:
         write_json(json_out, audit_as_dict(found, scores))
-    return audit_lines(found, scores, leaking_members(members, dataset))
+    return [*notes, *audit_lines(found, scores, leaking_members(members, dataset))]
 
 
 def with_class_ious(request: FusionRequest, dataset: CocoDataset) -> FusionSettings:
@@ -170,11 +178,26 @@ def with_class_ious(request: FusionRequest, dataset: CocoDataset) -> FusionSetti
     return replace(request.settings, iou_of_class=thresholds)
 
 
-def check_order_of_weights(request: FusionRequest, members: Sequence[Member]) -> None:
-    """Refuse tuned weights for the same members in another order."""
+def refuse_overwriting(
+    outs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]
+) -> None:
+    """Refuse an output that is one of the files read: it would be gone."""
+    read = {Path(path).resolve() for path in inputs if path}
+    for out in outs:
+        if out and Path(out).resolve() in read:
+            raise UserError(
+                "the output would replace a file that is read",
+                where=out,
+                expected="a file of its own",
+                next_step="choose another name for the output",
+            )
+
+
+def check_members_of_weights(request: FusionRequest, members: Sequence[Member]) -> list[str]:
+    """Refuse tuned weights for the same members in another order; return a line for others."""
     names, tuned_for = tuple(run_name(member) for member in members), request.weights_are_of
-    if request.settings.weights is None or names == tuned_for:
-        return
+    if request.settings.weights is None or not tuned_for or names == tuned_for:
+        return []
     if sorted(names) == sorted(tuned_for):
         raise UserError(
             "the weights were tuned for these members in another order",
@@ -182,6 +205,7 @@ def check_order_of_weights(request: FusionRequest, members: Sequence[Member]) ->
             expected=f"the order {', '.join(tuned_for)}",
             next_step="give the members in that order",
         )
+    return [f"note: the weights were tuned for {', '.join(tuned_for)}, not {', '.join(names)}"]
 
 
 def run_name(member: Member) -> str:

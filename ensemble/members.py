@@ -15,6 +15,7 @@ from data_tools.prediction_files import READABLE, read_predictions
 from data_tools.predictions import Predictions
 
 SPLITS = ("test", "val")
+SOURCES_SUFFIX = ".sources.parquet"  # written beside a fusion
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _expand(pattern: str, dataset: CocoDataset) -> list[Path]:
     files = [
         _prediction_file_of_run(match, dataset) if match.is_dir() else match for match in found
     ]
-    files = [file for file in files if not file.name.endswith(".sources.parquet")]
+    files = [file for file in files if not file.name.endswith(SOURCES_SUFFIX)]
     if not files:
         raise UserError("no file matches", where=pattern, expected=READABLE)
     return files
@@ -123,6 +124,13 @@ def _prediction_file_of_run(folder: Path, dataset: CocoDataset) -> Path:
 
 
 def _read_member(path: Path, dataset: CocoDataset) -> Member:
+    if path.name.endswith(SOURCES_SUFFIX):
+        raise UserError(
+            "the file says where fused boxes came from: it holds no predictions",
+            where=path,
+            expected=READABLE,
+            next_step="quote a glob: then these files are left out of it",
+        )
     if path.suffix == ".parquet" and path.is_file():
         return _read_parquet_member(path, dataset)
     predictions = read_predictions(path, dataset)

@@ -20,12 +20,17 @@ from ensemble.tune import Tuned
 
 
 def fuse_lines(
-    fusion: Fusion, members: Sequence[Member], leaked: dict[str, str], files: Sequence[str | Path]
+    fusion: Fusion,
+    members: Sequence[Member],
+    leaked: dict[str, str],
+    files: Sequence[str | Path],
+    notes: Sequence[str] = (),
 ) -> list[str]:
-    """Return what was fused, what was repaired, what leaks, and what was written."""
+    """Return what was fused, what was repaired, noted, leaks, and what was written."""
     boxes, images = len(fusion.predictions), len(fusion.predictions.image_ids)
     total = fusion.table.number_of_boxes
-    lines = [f"fused {len(members)} members, {total} boxes -> {boxes} boxes on {images} images"]
+    count = _count(len(members), "member", "s")
+    lines = [f"fused {count}, {total} boxes -> {boxes} boxes on {images} images", *notes]
     repairs = fusion.fused.repairs
     counts = {
         "below --skip left out": repairs.below_skip,

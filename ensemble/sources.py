@@ -12,6 +12,7 @@ import numpy as np
 from data_tools.files import whole_file
 from ensemble.fuse import Fusion
 from ensemble.fusion import source_weights
+from ensemble.members import SOURCES_SUFFIX
 from ensemble.settings import FusionSettings
 
 METADATA_KEY = "boxcamp_fusion"
@@ -107,7 +108,7 @@ def spread_of_fused(sources: Sources, size: int) -> dict[str, np.ndarray]:
 def sources_path(out: str | Path) -> Path:
     """Return where the provenance of a fused file is written: `val.sources.parquet`."""
     out = Path(out)
-    return out.with_name(f"{out.stem}.sources.parquet")
+    return out.with_name(out.stem + SOURCES_SUFFIX)
 
 
 def write_sources(

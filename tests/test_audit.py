@@ -48,6 +48,20 @@ def test_counts_and_scores():
     assert found.largest_score_change == pytest.approx(0.4, abs=1e-6)
 
 
+def test_a_score_above_1_changes_no_other_image():
+    dataset = make_dataset()
+    # Weights 3, 1 and two boxes of the first member: 3 * .8 * 2 / 4 = 1.2 on image 10, above 1,
+    # so all scores are divided by 1.2. With the mistake image 20 (weights 1): .9, not 3 * .9 / 4.
+    twice = [(10, 1, 0.8, *LEFT), (10, 1, 0.8, *LEFT)]
+    first = make_member(dataset, [*twice, (20, 1, 0.9, *LEFT), (30, 1, 0.5, *LEFT)])
+    second = make_member(dataset, [(10, 1, 0.8, *FAR), (30, 1, 0.5, *LEFT)])
+    members = [Member("a", first), Member("b", second)]
+    found = audit(members, dataset, FusionSettings(weights=(3, 1)))
+    assert (found.images_with_silent_members, found.images_changed) == (1, 1)
+    assert (found.boxes, found.boxes_changed) == (4, 1)
+    assert found.largest_score_change == pytest.approx((0.9 - 0.675) / 1.2, abs=1e-6)
+
+
 def test_wrong_weights_become_ones_as_in_the_reference():
     dataset = make_dataset()
     chosen = FusionSettings(weights=(4, 1, 1))

@@ -310,3 +310,84 @@ def test_help_imports_nothing_heavy(repository):
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["fuse", "tune"])
+def test_no_output_replaces_a_file_that_is_read(space, command):
+    dataset = space.add_dataset("val.json", truth=[(10, 1, (0, 0, 40, 40))])
+    member = space.add_parquet("a.parquet", dataset, [(10, 1, 0.9, *LEFT)])
+    truth = str(space.root / "val.json")
+    words = {
+        "fuse": [member, "--images", truth, "--out", f"{space.root}/./a.parquet"],
+        "tune": [member, "--truth", truth, "--out", truth],
+    }[command]
+    before = {path: path.read_bytes() for path in space.root.iterdir()}
+    result = run(command, *words)
+    assert result.exit_code == 2
+    assert "the output would replace a file that is read" in result.output
+    assert {path: path.read_bytes() for path in space.root.iterdir()} == before
+
+
+def test_the_picture_does_not_replace_the_image(two, space):
+    words = ["--explain", "10", "--data", space.root, "--picture", space.root / "test/0000.jpg"]
+    result = run("fuse", *two, *words)
+    assert result.exit_code == 2
+    assert "the output would replace a file that is read" in result.output
+
+
+def test_the_audit_does_not_replace_the_truth(space):
+    dataset = space.add_dataset("val.json", truth=[(10, 1, (0, 0, 40, 40))])
+    member = space.add_parquet("a.parquet", dataset, [(10, 1, 0.9, *LEFT)])
+    truth = space.root / "val.json"
+    result = run("audit", "--truth", truth, "--json", truth, "--members", member)
+    assert result.exit_code == 2
+    assert "the output would replace a file that is read" in result.output
+    assert read_coco(truth).fingerprint == dataset.fingerprint
+
+
+def test_tuned_weights_on_other_members_are_said(two, space):
+    path = space.root / "settings.json"
+    write_settings(path, FusionSettings(weights=(3, 1)), members=["a/fold3", "c/fold3"])
+    note = "the weights were tuned for a/fold3, c/fold3, not a/fold3, b/fold3"
+    assert note in run("fuse", *two, "--settings", path).output
+    assert note not in run("fuse", *two, "--settings", path, "--weights", "3,1").output
+
+
+def test_the_audit_refuses_tuned_weights_in_another_order(two, space):
+    path = space.root / "settings.json"
+    write_settings(path, FusionSettings(weights=(3, 1)), members=["b/fold3", "a/fold3"])
+    words = ["--images", space.root / "test.json", "--settings", path, "--members", *two[:2]]
+    result = run("audit", *words)
+    assert result.exit_code == 2
+    assert "tuned for these members in another order" in result.output
+
+
+def test_a_file_of_sources_is_no_member(two):
+    assert run("fuse", *two).exit_code == 0
+    beside = two[-1].replace(".parquet", ".sources.parquet")
+    result = run("fuse", beside, *two)
+    assert result.exit_code == 2
+    assert "the file says where fused boxes came from: it holds no predictions" in result.output
+
+
+def test_a_class_threshold_without_a_number_shows_how(two):
+    result = run("fuse", *two, "--iou-class", "Battery")
+    assert result.exit_code == 2 and "NAME=NUMBER, such as Battery=0.5" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_id": 99}, "1 rows belong to images that are not in the dataset"),
+        ({"score": 1.5}, "`scores` is"),
+        ({"score": "high"}, "not a number"),
+        ({"bbox": [1, 2, 3]}, "`bbox` is [1, 2, 3]"),
+        ({"bbox": [1, 2, -3, 4]}, "`boxes_xyxy` is"),
+        ({"category_id": 1.5}, "not a whole number"),
+    ],
+)
+def test_broken_coco_results_are_named(two, space, change, message):
+    box = {"image_id": 10, "category_id": 1, "score": 0.6, "bbox": [0, 0, 40, 40]} | change
+    result = run("fuse", space.add_coco_results("c.json", [box]), *two)
+    assert result.exit_code == 2, result.exception
+    assert message in result.output and "c.json" in result.output
