@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from experiments.arms_on_disk import RunGroup
 from experiments.comparison import LEAKED, Basis, Kind, MetricRow
 from experiments.image_bootstrap import OVERALL, PER_CLASS, ImageScorer, bootstrap_values
 from experiments.intervals import (
+    FEWEST_IMAGES,
+    Interval,
     difference_interval,
     mean_interval,
     percentile_interval,
@@ -47,12 +49,16 @@ class PredictionReader:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """Values per seed, (S, V) for each arm, with the bootstrap differences where they exist."""
+    """Values per seed, (S, V) for each arm, and where predictions exist (R, V) differences.
+
+    The last ones come from the bootstrap over images; `images` are the (V,) images behind each.
+    """
 
     names: tuple[str, ...]
     base: np.ndarray
     other: np.ndarray
     image_differences: np.ndarray | None = None
+    images: np.ndarray | None = None
 
 
 def compare_on(
@@ -89,6 +95,8 @@ def compare_on(
         notes.append(_why_no_image_interval(runs))
     if min(len(group.runs) for group in groups) < 2:
         notes.append("one seed: how much retraining alone moves the score was not measured")
+    if evidence.images is not None and (evidence.images < FEWEST_IMAGES).any():
+        notes.append(f"no interval over images where fewer than {FEWEST_IMAGES} have truth")
     if any(len(allowed(run)) < len(run.epochs) for run in runs):
         notes.append("a longer run is read in mid-schedule, before its learning rate has fallen")
     rows = _rows(evidence, groups[0].seeds == groups[1].seeds, leaked)
@@ -152,7 +160,8 @@ def _from_predictions(
     scorers = [[reader.read(file)[0] for file in arm] for arm in files]
     base, other = (np.stack([scorer.values() for scorer in arm]) for arm in scorers)
     resampled = [bootstrap_values(arm, weights) for arm in scorers]
-    return _Evidence(scorers[0][0].names, base, other, resampled[1] - resampled[0])
+    first = scorers[0][0]
+    return _Evidence(first.names, base, other, resampled[1] - resampled[0], first.images_with_truth)
 
 
 def _from_metrics(lines: list[list[Line]]) -> _Evidence:
@@ -178,10 +187,15 @@ def _rows(evidence: _Evidence, paired: bool, leaked: bool) -> tuple[MetricRow, .
     rows = []
     for column, metric in enumerate(evidence.names):
         base, other = evidence.base[:, column], evidence.other[:, column]
-        differences_of_images = (
-            None if evidence.image_differences is None else evidence.image_differences[:, column]
-        )
-        rows.append(_row(metric, base, other, differences_of_images, paired, leaked))
+        over_images, few_images = None, False
+        if evidence.image_differences is not None:
+            images = int(evidence.images[column])
+            over_images = percentile_interval(evidence.image_differences[:, column], images)
+            few_images = images < FEWEST_IMAGES
+        row = _row(metric, base, other, over_images, paired)
+        if leaked or few_images:
+            row = replace(row, verdict=LEAKED if leaked else "not established")
+        rows.append(row)
     return tuple(rows)
 
 
@@ -189,15 +203,13 @@ def _row(
     metric: str,
     base: np.ndarray,
     other: np.ndarray,
-    image_differences: np.ndarray | None,
+    over_images: Interval | None,
     paired: bool,
-    leaked: bool,
 ) -> MetricRow:
     means = [float(np.nanmean(v)) if not np.isnan(v).all() else None for v in (base, other)]
     known = means[0] is not None and means[1] is not None
     difference = means[1] - means[0] if known else None
     over_seeds = difference_interval(base, other, paired=paired) if known else None
-    over_images = percentile_interval(image_differences) if image_differences is not None else None
     return MetricRow(
         metric=metric,
         base=means[0],
@@ -207,5 +219,5 @@ def _row(
         difference=difference,
         over_seeds=over_seeds,
         over_images=over_images,
-        verdict=LEAKED if leaked else verdict(difference, over_seeds, over_images),
+        verdict=verdict(difference, over_seeds, over_images),
     )

@@ -61,6 +61,16 @@ class ImageScorer:
         classes = self.competition.category_names
         return OVERALL + tuple(f"{PER_CLASS}/{name}" for name in classes)
 
+    @property
+    def images_with_truth(self) -> np.ndarray:
+        """(V,) number of images that have truth for each of `names`."""
+        matcher = self.competition
+        every = np.ones(len(matcher.truth_class_index), dtype=bool)
+        by_size = [every] * 3 if self.coco is None else list(self.coco.truth_counted[1:])
+        classes = range(len(matcher.category_names))
+        counted = [every] * 4 + by_size + [matcher.truth_class_index == c for c in classes]
+        return np.array([len(np.unique(matcher.truth_image_index[rows])) for rows in counted])
+
     def values(self, image_weights: np.ndarray | None = None) -> np.ndarray:
         """Return the (V,) values of `names`; NaN where there is no truth to score.
 

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 CONFIDENCE = 0.95
+# With truth in fewer images, what one image happens to hold decides, and no interval over images
+# covers what it says: simulated, .54 to .79 of "95%" intervals did.
+FEWEST_IMAGES = 7
 Verdict = Literal["higher", "lower", "not established"]
 
 
@@ -66,16 +69,33 @@ def difference_interval(
     return Interval(difference - half, difference + half)
 
 
-def percentile_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the percentile interval of (R,) bootstrap values; None when none is a number.
+def percentile_interval(
+    values: np.ndarray, images: int, confidence: float = CONFIDENCE
+) -> Interval | None:
+    """Return the expanded percentile interval of (R,) bootstrap values.
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    The plain percentile interval is too narrow for few images, as a normal one would be with the
+    normal's quantiles in place of Student's and a standard deviation divided by n.
+
+    Args:
+        values: one per sample of images.
+        images: number of images that have truth for this value.
+        confidence: share of intervals that cover the true value.
+
+    Returns:
+        None when no value is a number, or with fewer than `FEWEST_IMAGES` images.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; Hesterberg,
+    What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015), on
+    expanding it.
     """
+    from scipy.stats import norm, t
+
     values = _known(values)
-    if not len(values):
+    if not len(values) or images < FEWEST_IMAGES:
         return None
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    student = t.ppf((1 + confidence) / 2, images - 1) * math.sqrt(images / (images - 1))
+    low, high = np.quantile(values, norm.cdf([-student, student]))
     return Interval(float(low), float(high))
 
 

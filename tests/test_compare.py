@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from data_tools.coco import coco_from_dict
+from data_tools.coco import coco_from_dict, read_coco
 from data_tools.errors import UserError
+from data_tools.paths import WorkPaths
 from data_tools.prediction_files import read_predictions
 from data_tools.predictions import predictions_from_rows
 from experiments.arms_on_disk import find_group
@@ -17,6 +19,7 @@ from experiments.cli import main
 from experiments.compare import compare_groups
 from experiments.image_bootstrap import ImageScorer, bootstrap_values
 from experiments.intervals import (
+    FEWEST_IMAGES,
     Interval,
     difference_interval,
     mean_interval,
@@ -24,7 +27,7 @@ from experiments.intervals import (
     verdict,
 )
 from submit.scoring import score
-from tests.experiments_workspace import Quality, Workspace, make_workspace
+from tests.experiments_workspace import FOLD, Quality, Workspace, make_workspace
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +81,48 @@ def test_welch_interval_agrees_with_scipy():
 
 
 def test_percentile_interval():
-    assert percentile_interval(np.array([])) is None
-    assert percentile_interval(np.full(5, np.nan)) is None
+    assert percentile_interval(np.array([]), 50) is None
+    assert percentile_interval(np.full(5, np.nan), 50) is None
     # 0..100 in steps of 1: the 2.5th and 97.5th percentile are 2.5 and 97.5.
-    assert percentile_interval(np.arange(101.0)) == pytest.approx((2.5, 97.5))
+    many = percentile_interval(np.arange(101.0), 10**6)
+    assert many == pytest.approx((2.5, 97.5), abs=1e-3)
+    # 12 images: Student's 2.201 (11 degrees) times sqrt(12 / 11) is 2.299, the 1.08th percentile.
+    few = percentile_interval(np.arange(101.0), 12)
+    assert few == pytest.approx((1.075, 98.925), abs=5e-3)
+    assert percentile_interval(np.arange(101.0), FEWEST_IMAGES - 1) is None
+
+
+def test_an_interval_from_few_images_covers_what_it_says():
+    # The mean of ten images whose true mean is 0; the plain percentile interval covers 90 %.
+    generator = np.random.default_rng(1)
+    covered = 0
+    for _ in range(1000):
+        sample = generator.normal(size=10)
+        means = (generator.multinomial(10, [0.1] * 10, size=800) @ sample) / 10
+        interval = percentile_interval(means, 10)
+        covered += interval.low <= 0 <= interval.high
+    assert 0.935 < covered / 1000 < 0.975
+
+
+def test_a_class_in_few_images_establishes_nothing(tmp_path):
+    space = make_workspace(tmp_path)
+    rare, common = int(space.val.category_ids[-1]), int(space.val.category_ids[0])
+    holders = np.unique(space.val.annotation_image_ids[space.val.labels == rare])
+    kept = set(holders[: FEWEST_IMAGES - 1].tolist())
+    path = WorkPaths(space.work).val_json(FOLD)
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        if annotation["category_id"] == rare and annotation["image_id"] not in kept:
+            annotation["category_id"] = common
+    path.write_text(json.dumps(content))
+    space = replace(space, val=read_coco(path))
+    space.add_run("base-seed42", quality=Quality(found=0.3, confused=0.5))
+    space.add_run("good-seed42", quality=Quality(found=1.0, jitter=0.0, false_per_image=0.0))
+    basis = compare(space, "base-seed42", "good-seed42").bases[0]
+    row = basis.row(f"competition_ap50/{space.val.category_names[-1]}")
+    assert row.difference > 0.3 and row.over_images is None and row.verdict == "not established"
+    assert any("fewer than 7 have truth" in note for note in basis.notes)
+    assert basis.row("competition_map50").verdict == "higher"
 
 
 @pytest.mark.parametrize(

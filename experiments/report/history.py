@@ -81,7 +81,7 @@ def change_since(
         )
         weights = image_samples(len(truth.images), samples, seed=0)
         values = bootstrap_competition_difference(earlier, best.scorer, weights)
-        interval = percentile_interval(values)
+        interval = percentile_interval(values, int(best.scorer.images_with_truth[0]))
     return Change(entry, difference, interval, verdict(difference, interval))
 
 

@@ -37,7 +37,8 @@ def headline(material: Material, change: Change | None, samples: int) -> Headlin
         return Headline(_nothing_yet(material), (), None, None, ())
     weights = image_samples(len(truth.images), samples, seed=0)
     scorer = best.scorer.competition_only()
-    interval = percentile_interval(bootstrap_values([scorer], weights)[:, 0])
+    images = int(scorer.images_with_truth[0])
+    interval = percentile_interval(bootstrap_values([scorer], weights)[:, 0], images)
     line = f"{best.name}: competition mAP50 {best.score:.4f}"
     if interval:
         line += f" [{interval.low:.4f}, {interval.high:.4f}]"
@@ -77,7 +78,7 @@ def _fusion_sentences(material: Material, weights: object) -> list[str]:
         return []
     strongest = members[0]
     values = bootstrap_competition_difference(strongest.scorer, fusion.scorer, weights)
-    interval = percentile_interval(values)
+    interval = percentile_interval(values, int(fusion.scorer.images_with_truth[0]))
     spread = f" [{interval.low:+.4f}, {interval.high:+.4f}]" if interval else ""
     gain = fusion.score - strongest.score
     return [f"The {FUSION} against its best member ({strongest.name}): {gain:+.4f}{spread}."]
