@@ -15,7 +15,7 @@ from experiments.spec_file import SHIPPED
 
 @dataclass(frozen=True)
 class ListedRun:
-    """One line of `experiments list`."""
+    """One line of `experiments list`; `score` is the competition mAP50 of the best epoch."""
 
     name: str
     state: str
@@ -48,6 +48,5 @@ def _truth_or_none(run: Run, work: Path) -> CocoDataset | None:
 
 
 def _listed(run: Run, leaks: tuple[str, ...]) -> ListedRun:
-    score = run.epochs[-1]["val"].get("competition_map50") if run.epochs else None
     of = run.config.get("epochs", "?")
-    return ListedRun(run.name, run.state, f"{run.last_epoch}/{of}", score, bool(leaks))
+    return ListedRun(run.name, run.state, f"{run.last_epoch}/{of}", run.best_score, bool(leaks))

@@ -57,11 +57,14 @@ def list_command(work: Path, as_json: bool) -> None:
     for experiment in experiments:
         arms = ", ".join(arm.name for arm in experiment.arms)
         click.echo(f"{experiment.name:18} {experiment.question}  [{arms}]")
-    click.echo("" if runs else f"\nNo runs under {work / 'runs'} yet.")
+    if not runs:
+        click.echo(f"\nNo runs under {work / 'runs'} yet.")
+        return
+    click.echo(f"\n{'run':44} {'state':12} {'epochs':>8}  best competition mAP50")
     for run in runs:
         score = "-" if run.score is None else f"{run.score:.4f}"
         leaked = "  LEAKED" if run.leaked else ""
-        click.echo(f"{run.name:44} {run.state:12} {run.epochs:>8} epochs  {score}{leaked}")
+        click.echo(f"{run.name:44} {run.state:12} {run.epochs:>8}  {score}{leaked}")
 
 
 def _seeds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:

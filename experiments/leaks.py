@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
+from data_tools.files import sha256_of_file
 from data_tools.paths import WorkPaths
 from data_tools.predictions import Predictions
 from data_tools.provenance import Provenance
@@ -14,18 +15,22 @@ from submit.leaks import leak_report
 
 
 def validation_truth_path(run: Run, work: Path) -> Path:
-    """Return the file that the run was validated on; the work root's own if that one has moved.
+    """Return the file that the run was validated on: the work root's own, or the recorded one.
+
+    The recorded path may be relative to a folder that is not ours, where other data lies: of two
+    files the one with the recorded content is taken.
 
     Raises:
         UserError: neither is there.
     """
-    recorded = ((run.info.get("data") or {}).get("val_json") or {}).get("path")
-    candidates = [Path(recorded)] if recorded else []
-    if run.fold is not None:
-        candidates.append(WorkPaths(work).val_json(run.fold))
-    for path in candidates:
-        if path.is_file():
-            return path
+    recorded = (run.info.get("data") or {}).get("val_json") or {}
+    candidates = [] if run.fold is None else [WorkPaths(work).val_json(run.fold)]
+    candidates += [Path(recorded["path"])] if recorded.get("path") else []
+    present = [path for path in candidates if path.is_file()]
+    digest = recorded.get("sha256")
+    same = [path for path in present if digest and sha256_of_file(path) == digest]
+    for path in same or present:
+        return path
     raise UserError(
         f"the validation file of {run.name} is not there",
         where=", ".join(map(str, candidates)) or run.paths.root,

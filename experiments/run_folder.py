@@ -72,6 +72,12 @@ class Run:
         """Number of epochs trained and scored; 0 when there is none."""
         return int(self.epochs[-1]["epoch"]) if self.epochs else 0
 
+    @property
+    def best_score(self) -> float | None:
+        """Competition mAP50 of the best epoch, whose weights training keeps; None if unscored."""
+        scores = [line["val"].get("competition_map50") for line in self.epochs]
+        return max((score for score in scores if score is not None), default=None)
+
     def epochs_until(
         self, *, epoch: int | None = None, seconds: float | None = None
     ) -> tuple[dict[str, Any], ...]:

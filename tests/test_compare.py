@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,20 @@ def space(tmp_path_factory) -> Workspace:
 def compare(space, first, second, **options):
     groups = [find_group(name, space.work) for name in (first, second)]
     return compare_groups(*groups, space.work, samples=200, **options)
+
+
+def test_another_work_folder_at_the_recorded_path_is_not_mistaken(tmp_path, monkeypatch):
+    # Runs record `work/folds/val_3.json` as typed; where we stand, other data has that path.
+    ours, theirs = make_workspace(tmp_path / "ours"), make_workspace(tmp_path / "theirs", val=20)
+    for seed in (42, 43):
+        paths = ours.add_run(f"base-seed{seed}", seed=seed)
+        record = json.loads(paths.run_json.read_text())
+        record["data"]["val_json"]["path"] = "work/folds/val_3.json"
+        paths.run_json.write_text(json.dumps(record))
+    monkeypatch.chdir(tmp_path / "theirs")
+    assert WorkPaths(Path("work")).val_json(FOLD).is_file() and theirs.val
+    comparison = compare(ours, "base-seed42", "base-seed43")
+    assert comparison.bases[0].row("map").over_images is not None
 
 
 # Intervals

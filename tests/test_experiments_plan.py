@@ -420,6 +420,7 @@ def test_list_names_experiments_and_runs(space, tmp_path):
     assert outcome.exit_code == 0
     assert "mosaic_smoke" in outcome.output
     assert "No runs" in outcome.output
+    assert "best competition mAP50" not in outcome.output
     listed = CliRunner().invoke(main, ["list", "--work", str(tmp_path), "--json"])
     names = [each["name"] for each in json.loads(listed.output)["experiments"]]
     assert "pseudo" in names
@@ -439,3 +440,17 @@ def test_list_marks_a_run_whose_teacher_saw_the_fold(tmp_path):
     lines = {line.split("/")[0]: line for line in output.splitlines() if "/fold3" in line}
     assert "LEAKED" not in lines["clean"]
     assert lines["taught"].endswith("LEAKED")
+
+
+def test_list_shows_the_score_of_the_best_epoch(tmp_path):
+    space = make_workspace(tmp_path, train=3, val=6, test=2)
+    log = space.add_run("peaked").metrics_jsonl
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    scores = iter([0.2, 0.6, 0.4])
+    for line in lines:
+        if line["kind"] == "epoch":
+            line["val"]["competition_map50"] = next(scores)
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    output = CliRunner().invoke(main, ["list", "--work", str(space.work)]).output
+    assert "best competition mAP50" in output
+    assert next(line for line in output.splitlines() if "peaked" in line).endswith("0.6000")

@@ -402,8 +402,13 @@ def test_experiments_are_found_by_name(space, tmp_path):
         space.add_run(f"dcn-base-seed{seed}", seed=seed)
         space.add_run(f"dcn-dcn-seed{seed}", seed=seed, model="tood_dcn")
     space.add_run("lonely-base-seed42")
+    for name in ("dcn-more-dcn", "dcn-30min-base", "dcn-30min-more-dcn"):
+        space.add_run(f"{name}-seed42")
     found = experiments_on_disk(tuple(read_runs(space.work)))
-    assert [(e.name, [arm.name for arm in e.arms]) for e in found] == [("dcn", ["dcn-dcn"])]
+    assert [(e.name, [arm.name for arm in e.arms]) for e in found] == [
+        ("dcn", ["dcn-dcn", "dcn-more-dcn"]),
+        ("dcn-30min", ["dcn-30min-more-dcn"]),
+    ]
     assert found[0].base.seeds == (42, 43)
     _, page = report(space, tmp_path)
     assert "Factors that differ: model" in page

@@ -15,6 +15,8 @@ from experiments.image_bootstrap import PER_CLASS
 from experiments.run_folder import Run
 from experiments.spec_file import BASE_ARM
 
+SUFFIX = f"-{BASE_ARM}"
+
 
 @dataclass(frozen=True)
 class ExperimentOnDisk:
@@ -36,19 +38,18 @@ def experiments_on_disk(runs: tuple[Run, ...]) -> list[ExperimentOnDisk]:
         key: RunGroup(key[0], tuple(sorted(found, key=lambda run: run.seed or 0)))
         for key, found in groups.items()
     }
-    experiments = []
-    for (name, fold), base in sorted(arms.items()):
-        stem = name.removesuffix(f"-{BASE_ARM}")
-        if stem == name:
-            continue
-        others = [
-            group
-            for (other, other_fold), group in sorted(arms.items())
-            if other_fold == fold and other != name and other.rsplit("-", 1)[0] == stem
-        ]
-        if others:
-            experiments.append(ExperimentOnDisk(stem, base, tuple(others)))
-    return experiments
+    stems = [(name.removesuffix(SUFFIX), fold) for name, fold in arms if name.endswith(SUFFIX)]
+    others: dict[tuple[str, str], list[RunGroup]] = {stem: [] for stem in sorted(stems)}
+    for (name, fold), group in sorted(arms.items()):
+        # Names hold dashes too: of `mosaic` and `mosaic-30min` the longer one has the arm.
+        own = [stem for stem in stems if stem[1] == fold and name.startswith(f"{stem[0]}-")]
+        if own and not name.endswith(SUFFIX):
+            others[max(own, key=lambda stem: len(stem[0]))].append(group)
+    return [
+        ExperimentOnDisk(name, arms[name + SUFFIX, fold], tuple(found))
+        for (name, fold), found in others.items()
+        if found
+    ]
 
 
 def experiment_sections(

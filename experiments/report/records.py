@@ -23,7 +23,7 @@ def run_records(material: Material) -> list[dict[str, Any]]:
 
 def _record(run: Run, leaks: Sequence[str]) -> dict[str, Any]:
     info = run.info
-    score = run.epochs[-1]["val"].get("competition_map50") if run.epochs else None
+    score = run.best_score
     minutes = info.get("minutes_per_epoch")
     return {
         "name": run.name,
