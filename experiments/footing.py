@@ -95,8 +95,12 @@ def compare_on(
         notes.append(_why_no_image_interval(runs))
     if min(len(group.runs) for group in groups) < 2:
         notes.append("one seed: how much retraining alone moves the score was not measured")
-    if evidence.images is not None and (evidence.images < FEWEST_IMAGES).any():
-        notes.append(f"no interval over images where fewer than {FEWEST_IMAGES} have truth")
+    few = _names_with_few_images(evidence)
+    if few:
+        notes.append(
+            f"truth in fewer than {FEWEST_IMAGES} images, so no interval over images: "
+            + ", ".join(few)
+        )
     if any(len(allowed(run)) < len(run.epochs) for run in runs):
         notes.append("a longer run is read in mid-schedule, before its learning rate has fallen")
     rows = _rows(evidence, groups[0].seeds == groups[1].seeds, leaked)
@@ -162,6 +166,13 @@ def _from_predictions(
     resampled = [bootstrap_values(arm, weights) for arm in scorers]
     first = scorers[0][0]
     return _Evidence(first.names, base, other, resampled[1] - resampled[0], first.images_with_truth)
+
+
+def _names_with_few_images(evidence: _Evidence) -> list[str]:
+    if evidence.images is None:
+        return []
+    pairs = zip(evidence.names, evidence.images, strict=True)
+    return [name.split("/", 1)[-1] for name, images in pairs if images < FEWEST_IMAGES]
 
 
 def _from_metrics(lines: list[list[Line]]) -> _Evidence:

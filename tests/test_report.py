@@ -22,6 +22,7 @@ from experiments.report.confusion import (
     confusion_counts,
     pair_boxes,
 )
+from experiments.report.error_split import confident_boxes, error_figures
 from experiments.report.experiment_tables import experiments_on_disk
 from experiments.report.figures import curve_figures
 from experiments.report.fused_sources import read_fused_sources
@@ -36,13 +37,13 @@ from experiments.report.health import (
 )
 from experiments.report.outcomes import best_f1_threshold, errors_of_images, outcomes
 from experiments.report.pictures import crop_uri, picture_uri
-from experiments.report.pr_curves import MAX_POINTS, THRESHOLDS, pr_curves
+from experiments.report.pr_curves import MAX_POINTS, THRESHOLDS, _corners, pr_curves
 from experiments.report.render import json_for_script
 from experiments.report.viewer import worst_image_ids
 from experiments.report.viewer_section import in_turn
 from experiments.report.write import ReportOptions, write_report
 from experiments.run_folder import read_runs
-from submit.diagnosis import confusion_matrix
+from submit.diagnosis import confusion_matrix, error_split
 from submit.scoring import score
 from tests.experiments_workspace import FOLD, Quality, Workspace, make_fusion, make_workspace
 
@@ -184,6 +185,33 @@ def test_thinned_curves_keep_both_ends_and_true_points(space):
             assert entry["recall"][-1] == round(entry["found"][0] / entry["truth"], 4)
 
 
+def test_curves_do_not_cut_the_corner_before_a_hit():
+    # A hit, 199 false ones, a hit: precision falls to 1/200 at recall 1/2, then rises to 2/201.
+    found = np.array([1] * 200 + [2])
+    assert _corners(found).tolist() == [0, 199, 200]
+    assert _corners(found[:50]).tolist() == list(range(50))
+    assert _corners(np.zeros(0, int)).tolist() == []
+    many = np.cumsum(np.arange(100_000) % 7 == 0)
+    kept = _corners(many)
+    assert len(kept) <= MAX_POINTS and kept[0] == 0 and kept[-1] == 99_999
+
+
+# Errors
+
+
+def test_errors_are_counted_among_confident_boxes(space):
+    material = gather(space.work, space.data)
+    gains, counts = error_figures(material.sources, material.truth)
+    source = material.sources[0]
+    kept = confident_boxes(source)
+    assert kept.scores.min() >= np.float32(best_f1_threshold(source))
+    assert 0 < len(kept) < len(source.predictions)
+    split = error_split(kept, material.truth)["counts"]
+    assert counts["data"][0]["x"] == list(split.values())
+    every = error_split(source.predictions, material.truth)["ap50_gain"]
+    assert gains["data"][0]["x"] == pytest.approx(list(every.values()), abs=1e-5)
+
+
 # Split health
 
 
@@ -237,6 +265,13 @@ def test_curves_count_epochs_from_the_steps(space):
     # Four steps per epoch, three epochs: 1/4, 2/4, ... 3.
     assert trace["x"] == [step / 4 for step in range(1, 13)]
     assert figures[2]["data"][0]["x"] == [1, 2, 3]
+
+
+def test_a_run_has_the_colour_of_its_predictions(space):
+    first, second = read_runs(space.work)
+    for figure in curve_figures([first, second], {"fusion": 0, "other": 1, second.name: 2}):
+        # The first is not among the predictions: the next free colour.
+        assert [trace["colour"] for trace in figure["data"]] == [3, 2]
 
 
 # Fused sources

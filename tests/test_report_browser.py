@@ -323,6 +323,41 @@ def test_fused_box_shows_its_sources(page, reports):
     assert find(page, f"{FUSION} table.sources") == []
 
 
+def test_only_the_best_member_is_shown_before_fusion(page, reports):
+    on = [box for box in find(page, f"{FUSION} input[type=checkbox]") if box.is_selected()]
+    assert [box.get_attribute("data-layer") for box in on][:2] == ["truth", "fusion"]
+    assert len(on) == 3
+    # Sources of a chosen box are drawn even when their member is switched off.
+    on[2].click()
+    set_slider(page, f"{FUSION} input.score", 0.05)
+    before = f"{FUSION} .stage:nth-child(1) rect.box"
+    truth = len(find(page, f"{FUSION} .stage:nth-child(1) text[data-side=below]"))
+    assert len(find(page, before)) == truth
+    chosen = find(page, f"{FUSION} .stage:nth-child(2) rect.box[tabindex]")[0]
+    chosen.send_keys(Keys.ENTER)
+    assert len(find(page, before)) == truth + len(find(page, f"{FUSION} table.sources tbody tr"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_in_the_matrix_can_be_read(browser, reports, scheme):
+    open_page(browser, reports["full"], scheme=scheme)
+    script = """
+      const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+      const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+        .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+      const card = rgb(getComputedStyle(document.querySelector("section")).backgroundColor);
+      return [...document.querySelectorAll("#confusion-matrix button:enabled")].map((button) => {
+        const style = getComputedStyle(button), [r, g, b, a = 1] = rgb(style.backgroundColor);
+        const back = [r, g, b].map((v, i) => a * v + (1 - a) * card[i]);
+        const pair = [light(back), light(rgb(style.color))].sort((x, y) => x - y);
+        return (pair[1] + 0.05) / (pair[0] + 0.05);
+      });
+    """
+    contrasts = browser.execute_script(script)
+    assert contrasts and min(contrasts) >= 4.5  # WCAG AA
+
+
 def test_experiment_tables_and_commands_are_there(page):
     text = one(page, "#experiments").text
     assert "mosaic_smoke-mosaic against mosaic_smoke-base" in text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,17 @@ MAX_POINTS = 400
 SIZES = (("map_small", "small"), ("map_medium", "medium"), ("map_large", "large"))
 
 
-def curve_figures(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Return the figures of loss, learning rate and validation score over epochs."""
-    names = _short_names(runs)
+def curve_figures(
+    runs: Sequence[Run], colour_of: Mapping[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """Return the figures of loss, learning rate and validation score over epochs.
+
+    Args:
+        runs: one curve each.
+        colour_of: run name -> colour that it has elsewhere on the page; others follow after these.
+    """
+    colours = _colours([run.name for run in runs], colour_of or {})
+    lines = list(zip(_short_names(runs), runs, colours, strict=True))
     per_step = [
         ("Training loss", "loss", "loss"),
         ("Learning rate", "learning rate", "lr"),
@@ -25,8 +34,8 @@ def curve_figures(runs: Sequence[Run]) -> list[dict[str, Any]]:
     figures = []
     for title, axis, key in per_step:
         traces = [
-            _line(name, _step_epochs(run), [s.get(key) for s in run.steps], index)
-            for index, (name, run) in enumerate(zip(names, runs, strict=True))
+            _line(name, _step_epochs(run), [s.get(key) for s in run.steps], colour)
+            for name, run, colour in lines
             if run.steps
         ]
         figures.append(_figure(title, traces, "epoch", axis))
@@ -39,10 +48,10 @@ def curve_figures(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 name,
                 [line["epoch"] for line in run.epochs],
                 [line["val"].get(key) for line in run.epochs],
-                index,
+                colour,
                 mode="lines+markers",
             )
-            for index, (name, run) in enumerate(zip(names, runs, strict=True))
+            for name, run, colour in lines
             if run.epochs
         ]
         figures.append(_figure(title, traces, "epoch", axis))
@@ -67,6 +76,11 @@ def bar_figures(sources: Sequence[Source]) -> list[dict[str, Any]]:
         _figure("AP at IoU .5 by class (competition's metric)", by_class, "", "AP50"),
         _figure("COCO mAP by box size", by_size, "", "mAP"),
     ]
+
+
+def _colours(names: Sequence[str], known: Mapping[str, int]) -> list[int]:
+    free = count(max(known.values(), default=-1) + 1)
+    return [known[name] if name in known else next(free) for name in names]
 
 
 def _short_names(runs: Sequence[Run]) -> list[str]:

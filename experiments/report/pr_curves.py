@@ -45,7 +45,7 @@ def _curve(hits: np.ndarray, scores: np.ndarray, truth: int) -> dict[str, list[f
     seen = np.arange(1, len(hits) + 1)
     is_last = np.append(np.diff(scores) != 0, True)[: len(hits)]
     ends = np.flatnonzero(is_last)
-    kept = ends[_evenly_by_recall(found[ends] / truth)]
+    kept = ends[_corners(found[ends])]
     return {
         "score": [round(float(v), 4) for v in scores[kept]],
         "precision": [round(float(v), 4) for v in found[kept] / seen[kept]],
@@ -62,12 +62,16 @@ def _grid(hits: np.ndarray, scores: np.ndarray) -> dict[str, list[int]]:
     return {"found": found.tolist(), "seen": seen.tolist()}
 
 
-def _evenly_by_recall(recall: np.ndarray) -> np.ndarray:
-    """Positions of at most `MAX_POINTS` points: evenly along the curve, both ends kept."""
-    if len(recall) <= MAX_POINTS:
-        return np.arange(len(recall))
-    # Half by position, half by recall: the steep start and the long tail both keep their shape.
-    count = MAX_POINTS // 2
-    by_place = np.linspace(0, len(recall) - 1, count).astype(int)
-    by_recall = np.searchsorted(recall, np.linspace(0, recall[-1], count))
-    return np.unique(np.concatenate([by_place, np.minimum(by_recall, len(recall) - 1)]))
+def _corners(found: np.ndarray) -> np.ndarray:
+    """Positions of at most `MAX_POINTS` points: where hits come, and just before each of those.
+
+    Between two hits recall stands still and precision falls: without the point before a hit the
+    curve would cut that corner.
+    """
+    if len(found) <= MAX_POINTS:
+        return np.arange(len(found))
+    rising = np.flatnonzero(np.diff(found) > 0) + 1
+    most = (MAX_POINTS - 2) // 2
+    if len(rising) > most:
+        rising = rising[np.linspace(0, len(rising) - 1, most).astype(int)]
+    return np.unique(np.concatenate([[0], rising - 1, rising, [len(found) - 1]]))

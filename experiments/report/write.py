@@ -103,7 +103,8 @@ def _page_data(material: Material, options: ReportOptions, notes: list[str]) -> 
     """Everything that the page's script draws."""
     runs = _runs_to_draw(material, notes)
     data: dict[str, Any] = dict.fromkeys(("pr", "confusion", "viewers", "best"))
-    data["figures"] = {"curves": curve_figures(runs), "errors": []}
+    colour_of = {source.name: index for index, source in enumerate(material.sources)}
+    data["figures"] = {"curves": curve_figures(runs, colour_of), "errors": []}
     data["figures"]["bars"] = bar_figures(material.sources)
     data["health"] = _health(material)
     data["figures"]["health"] = data["health"]["figures"] if data["health"] else []

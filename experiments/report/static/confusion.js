@@ -19,7 +19,6 @@ const Confusion = {
         button.textContent = count;
         button.disabled = count === 0;
         button.style.setProperty("--share", (count / total).toFixed(3));
-        if (count / total > 0.55) button.className = "strong";
         if (truth === classes.length && predicted === classes.length) button.className = "empty";
         const what = `truth ${names[truth]}, predicted ${names[predicted]}`;
         button.setAttribute("aria-label", `${what}: ${count}`);

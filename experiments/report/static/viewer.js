@@ -14,7 +14,8 @@ class Viewer {
     this.layers = ["truth", ...sources].map((layer, index) => ({
       name: layer,
       colour: index === 0 ? "--truth" : `--v${(index - 1) % 9}`,
-      shown: this.paired || index === 0 || layer === data.best,
+      // Before fusion the best member, which the images were chosen by; more would hide the picture.
+      shown: index === 0 || (this.paired ? index <= 2 : layer === data.best),
     }));
     this.build();
     this.show();
@@ -160,6 +161,12 @@ class Viewer {
     return (layer.name === "fusion") === (pane === 1);
   }
 
+  // The sources of a chosen box are drawn whether their member is switched on or not.
+  draws(layer, pane) {
+    const asked = this.paired && this.chosen !== null && pane === 0 && layer.name !== "truth";
+    return (layer.shown || asked) && this.belongs(layer, pane);
+  }
+
   draw() {
     const image = this.images[this.place];
     this.slider.value = this.score;
@@ -167,7 +174,7 @@ class Viewer {
     this.panes.forEach(({ svg }, pane) => {
       const group = svg.querySelector(".boxes");
       group.replaceChildren();
-      this.layers.filter((layer) => layer.shown && this.belongs(layer, pane)).forEach((layer) => {
+      this.layers.filter((layer) => this.draws(layer, pane)).forEach((layer) => {
         if (layer.name === "truth") image.truth.forEach((box) => this.truthBox(group, box));
         else image.layers[layer.name].forEach((box, index) => this.scoredBox(group, layer, box, index, pane));
       });
@@ -191,7 +198,7 @@ class Viewer {
   scoredBox(group, layer, box, index, pane) {
     const [xmin, ymin, xmax, ymax, label, score, hit] = box;
     const state = this.stateOf(layer, index, pane);
-    if (score < this.score && state !== "chosen") return;
+    if ((score < this.score || !layer.shown) && state !== "chosen") return;
     const text = `${layer.name}: ${this.className(label)} ${score.toFixed(2)}${hit ? "" : ", false"}`;
     const rectangle = this.rectangle(group, [xmin, ymin, xmax, ymax], layer.colour, !hit, text);
     if (state !== "faded") this.tag(group, xmin, ymin, `${this.className(label)} ${score.toFixed(2)}`, "above", layer.colour);
