@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,29 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.filename == str(temporary):
             error.filename = str(path)  # the name that the user knows
         raise
+
+
+def refuse_overwriting(
+    outs: Iterable[str | Path | None], inputs: Iterable[str | Path | None]
+) -> None:
+    """Refuse an output that is one of the files read: the user's only copy would be gone.
+
+    Args:
+        outs: files to be written; None stands for one that is not.
+        inputs: files that are read; None likewise.
+
+    Raises:
+        UserError: the first output that is an input, however its path is spelled.
+    """
+    read = {Path(path).resolve() for path in inputs if path}
+    for out in outs:
+        if out and Path(out).resolve() in read:
+            raise UserError(
+                "the output would replace a file that is read",
+                where=out,
+                expected="a file of its own",
+                next_step="choose another name for the output",
+            )
 
 
 def write_text(path: str | Path, text: str) -> None:

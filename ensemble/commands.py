@@ -10,7 +10,7 @@ from rich.table import Table
 
 from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
-from data_tools.files import write_json
+from data_tools.files import refuse_overwriting, write_json
 from data_tools.prediction_files import read_predictions, write_predictions
 from ensemble.audit import audit
 from ensemble.explain import explain_image, find_image
@@ -176,21 +176,6 @@ def with_class_ious(request: FusionRequest, dataset: CocoDataset) -> FusionSetti
             )
         thresholds[id_of_name.get(name, ids.get(name))] = iou
     return replace(request.settings, iou_of_class=thresholds)
-
-
-def refuse_overwriting(
-    outs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]
-) -> None:
-    """Refuse an output that is one of the files read: it would be gone."""
-    read = {Path(path).resolve() for path in inputs if path}
-    for out in outs:
-        if out and Path(out).resolve() in read:
-            raise UserError(
-                "the output would replace a file that is read",
-                where=out,
-                expected="a file of its own",
-                next_step="choose another name for the output",
-            )
 
 
 def check_members_of_weights(request: FusionRequest, members: Sequence[Member]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from data_tools.errors import UserError
-from data_tools.files import sha256_of_file, whole_file, write_json, write_text
+from data_tools.files import refuse_overwriting, sha256_of_file, whole_file, write_json, write_text
 from data_tools.staging import staged_files
 
 
@@ -112,3 +112,14 @@ def test_a_refusal_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
     with pytest.raises(PermissionError) as caught:
         write_text(tmp_path / "a.txt", "text")
     assert caught.value.filename == str(tmp_path / "a.txt")
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "link.json").symlink_to(tmp_path / "a.json")
+    refuse_overwriting([], [])
+    refuse_overwriting([tmp_path / "b.json", None], [tmp_path / "a.json", None])
+    monkeypatch.chdir(tmp_path)
+    for out in ("a.json", "./x/../a.json", "link.json"):
+        with pytest.raises(UserError, match="would replace a file that is read"):
+            refuse_overwriting([out], [tmp_path / "a.json"])

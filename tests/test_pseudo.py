@@ -558,3 +558,12 @@ def test_boxes_of_the_second_fold_part_are_not_touched(workspace):
     made = workspace.make()
     assert (workspace.work / "folds/val_0.json").read_bytes() == before
     assert not set(made.file_names) & set(workspace.val(0).file_names)
+
+
+def test_the_training_part_is_never_replaced(workspace):
+    train = workspace.work / "folds/train_0.json"
+    before = train.read_bytes()
+    result = workspace.cli("--out", str(workspace.work / "folds/../folds/train_0.json"))
+    assert result.exit_code == 2
+    assert "the output would replace a file that is read" in result.stderr
+    assert train.read_bytes() == before

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_tools.coco import CocoDataset, read_coco, write_coco
 from data_tools.errors import UserError
-from data_tools.files import sha256_of_file
+from data_tools.files import refuse_overwriting, sha256_of_file
 from data_tools.image_facts import ImageFacts
 from data_tools.prediction_files import read_predictions
 from data_tools.predictions import Predictions
@@ -50,6 +50,10 @@ def make_pseudo_sets(
     requests: Sequence[PseudoRequest], tick: Callable[[int], None] = lambda total: None
 ) -> list[PseudoResult]:
     """Build every set, then write them: a fold that is refused leaves no other one written."""
+    refuse_overwriting(
+        [request.out for request in requests],
+        [path for request in requests for path in request.inputs],
+    )
     known: dict[Path, ImageFacts] = {}
     results = [make_pseudo_set(request, known, tick) for request in requests]
     for result in results:

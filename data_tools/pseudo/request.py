@@ -53,6 +53,12 @@ class PseudoRequest:
     check_duplicates: bool = True
     force: bool = False
 
+    @property
+    def inputs(self) -> tuple[Path | None, ...]:
+        """The files that are read."""
+        given = (self.train, self.test, self.predictions, self.val)
+        return (*given, self.oof, self.truth, self.previous)
+
     def for_fold(self, fold: int) -> PseudoRequest:
         """Return the request with `{fold}` in its paths replaced."""
         changed = {
