@@ -132,6 +132,15 @@ def checked_unavoidable(
     return excused
 
 
+def checked_held(held: Any, path: Path) -> tuple[str, ...]:
+    """Return the names of the blocks held equal; `UserError` unless they are a list of names."""
+    if not isinstance(held, list) or not all(isinstance(name, str) for name in held):
+        raise UserError(
+            f"`held` is {held!r}", where=path, expected="a list: held: [optimizer, schedule]"
+        )
+    return tuple(held)
+
+
 def checked_seeds(seeds: Any, path: Path) -> tuple[int, ...]:
     """Return the seeds; `UserError` unless they are different whole numbers."""
     whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)

@@ -245,6 +245,12 @@ def test_missing_file_names_the_shipped_ones(tmp_path):
     assert "mosaic_smoke" in str(caught.value)
 
 
+def test_held_blocks_are_a_list(tmp_path):
+    path = write_spec(tmp_path, "base: {model: tood}\nheld: optimizer\narms: {a: {mosaic: 1}}\n")
+    with pytest.raises(UserError, match="`held` is 'optimizer'"):
+        read_experiment(path)
+
+
 def test_unknown_arm_configuration_key_and_held_block(tmp_path):
     path = write_spec(tmp_path, "base: {model: tood}\narms: {a: {mosaic: 0.5}}\n")
     with pytest.raises(UserError, match="no arm 'b'"):

@@ -339,6 +339,7 @@ def test_pseudo_labels_are_not_piled_on_pseudo_labels(workspace):
         workspace.make(
             train=workspace.work / "pseudo/round1/train_0.json",
             val=workspace.work / "folds/val_0.json",
+            out=workspace.work / "pseudo/round2/train_0.json",
         )
 
 
