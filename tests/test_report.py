@@ -16,6 +16,7 @@ from data_tools.prediction_files import read_predictions, write_predictions
 from data_tools.predictions import Predictions, predictions_from_rows
 from experiments.cli import main
 from experiments.image_bootstrap import ImageScorer
+from experiments.intervals import Interval
 from experiments.report.confusion import (
     MAX_CROPS,
     cells_with_crops,
@@ -39,6 +40,7 @@ from experiments.report.outcomes import best_f1_threshold, errors_of_images, out
 from experiments.report.pictures import crop_uri, picture_uri
 from experiments.report.pr_curves import MAX_POINTS, THRESHOLDS, _corners, pr_curves
 from experiments.report.render import json_for_script
+from experiments.report.verdict import _why_uneven
 from experiments.report.viewer import worst_image_ids
 from experiments.report.viewer_section import in_turn
 from experiments.report.write import ReportOptions, write_report
@@ -312,6 +314,12 @@ def test_headline_is_the_scorers_number(space, tmp_path):
     assert f"competition mAP50 {expected:.4f} [" in summary.verdict
     assert f"{expected:.4f}" in page
     assert summary.megabytes < 20
+
+
+def test_an_uneven_interval_is_explained():
+    assert _why_uneven(0.5, None) == ""
+    assert _why_uneven(0.5, Interval(0.4, 0.6)) == ""
+    assert "resampling lifts the score" in _why_uneven(0.5, Interval(0.45, 0.6))
 
 
 def test_change_against_the_last_best(space, tmp_path):

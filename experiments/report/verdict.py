@@ -11,6 +11,9 @@ from experiments.report.gather import FUSION, Material, Source
 from experiments.report.history import Change, bootstrap_competition_difference
 from submit.bootstrap import image_samples
 
+# An interval that reaches this much farther up than down looks like a mistake unless explained.
+UNEVEN = 1.5
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -46,11 +49,18 @@ def headline(material: Material, change: Change | None, samples: int) -> Headlin
         line = f"LEAKED. {line}"
     details = [
         f"Scored on {len(truth.images)} validation images of fold {material.fold}; "
-        "95% interval over images.",
+        f"95% interval over images{_why_uneven(best.score, interval)}.",
         _change_sentence(change),
         *_fusion_sentences(material, weights),
     ]
     return Headline(line, tuple(d for d in details if d), best.score, interval, best.leaks)
+
+
+def _why_uneven(score: float, interval: Interval | None) -> str:
+    if interval is None or interval.high - score < UNEVEN * (score - interval.low):
+        return ""
+    # An image drawn twice is found twice; a class that no drawn image has does not count.
+    return " (it lies unevenly: with few images of a class, resampling lifts the score)"
 
 
 def _nothing_yet(material: Material) -> str:

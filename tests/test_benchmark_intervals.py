@@ -1,0 +1,31 @@
+"""The quick form of the simulation of intervals, and that its truth is what it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+
+from benchmarks.intervals import MOST_TRUTH, difference, draw_population, scorers
+
+
+def test_quick_run_prints_overall_and_classes(repository):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.intervals", "--quick"],
+        cwd=repository, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [row[0].strip() for row in rows][:2] == ["difference of", "competition mAP50"]
+    held = [float(row[2]) for row in rows[1:]]
+    assert len(held) >= 4 and min(held) > 0.6
+
+
+def test_boxes_of_an_image_never_overlap_and_detectors_are_equally_good():
+    truth, first, second = draw_population(1500)
+    for boxes in (truth, first, second):
+        assert len(np.unique(np.stack([boxes.images, boxes.places]), axis=1).T) == len(boxes.places)
+    assert truth.places.max() < MOST_TRUTH
+    pair = scorers(np.arange(1500), truth, first, second)
+    assert 0.4 < pair[0].values()[0] < 0.8
+    assert abs(difference(pair)[0]) < 0.03
