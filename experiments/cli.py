@@ -186,7 +186,7 @@ def compare_command(
 
 @main.command("report")
 @click.option("--out", type=click.Path(path_type=Path), help="[default: WORK/report.html]")
-@click.option("--fold", type=int, help="Validation fold shown. [default: that of most runs]")
+@click.option("--fold", type=int, help="Validation fold shown. [default: the fusion's]")
 @click.option(
     "--images",
     type=click.IntRange(1, 60),

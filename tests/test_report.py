@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -494,6 +495,26 @@ def test_report_of_an_unknown_fold(space, tmp_path):
     summary, page = report(space, tmp_path, fold=FOLD + 1)
     assert "Nothing to score against yet" in summary.verdict
     assert "val_4.json" in page
+
+
+def test_the_fold_of_the_fusion_is_shown(tmp_path):
+    space = make_workspace(tmp_path, train=4, val=8, test=2)
+    space.add_run("tood")
+    space.add_run("yolox", model="yolox")
+    make_fusion(space, ["tood", "yolox"])
+    folds = WorkPaths(space.work)
+    folds.val_json(0).write_bytes(folds.train_json(FOLD).read_bytes())
+    # Two more runs, of another fold; then none at all, as when they were trained elsewhere.
+    for name in ("a", "b", "c"):
+        run = space.add_run(name).root
+        record = json.loads((run / "run.json").read_text()) | {"fold": 0}
+        (run / "run.json").write_text(json.dumps(record))
+    assert gather(space.work, space.data).fold == FOLD
+    shutil.rmtree(space.work / "runs")
+    material = gather(space.work, space.data)
+    assert material.fold == FOLD and material.fusion is not None
+    folds.fused("val").unlink()
+    assert gather(space.work, space.data).fold == 0
 
 
 def test_an_unwritable_target_exits_2_and_leaves_nothing(space, tmp_path):

@@ -99,7 +99,7 @@ def gather(work: Path, data: Path, fold: int | None = None) -> Material:
     """Read what there is under the work root; a broken part becomes a note, not an error."""
     notes: list[str] = []
     runs = _read_runs(work, notes)
-    fold = fold if fold is not None else _most_common_fold(runs, work)
+    fold = fold if fold is not None else _fold_shown(runs, work)
     paths = WorkPaths(work)
     truth = _read_part(paths.val_json(fold), notes) if fold is not None else None
     train = _read_part(paths.train_json(fold), notes) if fold is not None else None
@@ -128,14 +128,25 @@ def _read_run_or_note(folder: Path, notes: list[str]) -> Run | None:
         return None
 
 
-def _most_common_fold(runs: list[Run], work: Path) -> int | None:
-    folds = Counter(run.fold for run in runs if run.fold is not None)
+def _fold_shown(runs: list[Run], work: Path) -> int | None:
+    """The fold of the fusion, which heads the page; else that of most runs; else the first."""
+    folds = Counter(_folds_of_fusion(work)) or Counter(run.fold for run in runs)
+    del folds[None]
     if folds:
         return folds.most_common(1)[0][0]
     drawn = sorted(path.stem for path in WorkPaths(work).folds.glob("val_*.json"))
     numbers = [name.removeprefix("val_") for name in drawn]
     known = [int(number) for number in numbers if number.isdigit()]
     return known[0] if known else None
+
+
+def _folds_of_fusion(work: Path) -> list[int | None]:
+    path = WorkPaths(work).fused("val")
+    try:
+        members = read_predictions(path).provenance.members
+    except UserError:
+        return []  # missing, or broken: the latter is said when it is read to be shown
+    return [member.fold for member in members if member.fold is not None]
 
 
 def _data_root(data: Path, runs: list[Run]) -> Path:

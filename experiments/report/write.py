@@ -39,7 +39,7 @@ class ReportOptions:
 
     Attributes:
         data, work: data and work roots.
-        fold: validation fold; None takes that of most runs.
+        fold: validation fold; None takes that of the fusion, else that of most runs.
         image_count: pictures in each box viewer.
         samples: bootstrap samples over images.
     """
