@@ -75,7 +75,14 @@ def _bring_to_end(planned: PlannedRun, place: Place, epochs: int | None, start: 
 
 
 def _start_process(command: list[str]) -> int:
-    return subprocess.run(command, check=False).returncode
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # Ctrl-C reaches the training too, which saves its checkpoint and ends. `subprocess.run`
+            # would kill it a quarter of a second later.
+            process.wait()
+            raise
 
 
 def _call(command: list[str], planned: PlannedRun, start: Start) -> None:

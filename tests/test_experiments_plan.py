@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -460,3 +465,31 @@ def test_list_shows_the_score_of_the_best_epoch(tmp_path):
     output = CliRunner().invoke(main, ["list", "--work", str(space.work)]).output
     assert "best competition mAP50" in output
     assert next(line for line in output.splitlines() if "peaked" in line).endswith("0.6000")
+
+
+def test_ctrl_c_lets_the_training_save_its_checkpoint(tmp_path, repository):
+    saved, ready = tmp_path / "saved", tmp_path / "ready"
+    training = (
+        "import pathlib, signal, sys, time\n"
+        "def stop(*_):\n"
+        "    time.sleep(1.5)\n"
+        f"    pathlib.Path({str(saved)!r}).touch()\n"
+        "    sys.exit(1)\n"
+        "signal.signal(signal.SIGINT, stop)\n"
+        f"pathlib.Path({str(ready)!r}).touch()\n"
+        "time.sleep(60)\n"
+    )
+    code = (
+        "import sys; from experiments.run_arms import _start_process; "
+        "_start_process([sys.executable, '-c', sys.argv[1]])"
+    )
+    # A group of its own, as a terminal's Ctrl-C reaches all of a group.
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, training],
+        cwd=repository, start_new_session=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not ready.exists() and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(timeout=30)
+    assert saved.exists() and process.returncode != 0
