@@ -71,7 +71,9 @@ pseudo_file = $(patsubst %,$(W)/pseudo/round%/train_$(FOLD).json,$(call number,p
 EXPERIMENT := $(MODEL)$(patsubst %,-pseudo%,$(filter-out 0,$(PSEUDO)))$(patsubst \
 	%,-mosaic%,$(filter-out 0 0.0,$(MOSAIC)))
 DEMO_MEMBERS := $(if $(IS_SAMPLE),tood_dcn yolox retinanet)
-FINISHED := $(patsubst $(RUNS)/%/fold$(FOLD)/finished.json,%,$(wildcard $(RUNS)/*/fold$(FOLD)/finished.json))
+# Without the single epochs that `experiments run --minutes` trains to measure their time.
+FINISHED := $(filter-out %-timing,$(patsubst \
+	$(RUNS)/%/fold$(FOLD)/finished.json,%,$(wildcard $(RUNS)/*/fold$(FOLD)/finished.json)))
 # Experiments to fuse: every finished run of this fold; on the sample the demo's three as well.
 MEMBERS ?= $(sort $(FINISHED) $(DEMO_MEMBERS))
 VAL_PREDICTIONS = $(MEMBERS:%=$(RUNS)/%/fold$(FOLD)/predictions/val.parquet)

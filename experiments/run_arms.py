@@ -12,7 +12,7 @@ from data_tools.errors import UserError
 from data_tools.paths import RunPaths
 from experiments.commands import predict_command, train_command
 from experiments.plan import Place, PlannedRun, pseudo_file, require_unchanged
-from experiments.run_folder import read_run
+from experiments.run_folder import TIMING_SUFFIX, read_run
 from experiments.spec import Experiment
 
 Say = Callable[[str], None]
@@ -129,7 +129,7 @@ def _epochs_for_equal_minutes(
 
 
 def _minutes_per_epoch(planned: PlannedRun, place: Place, say: Say, start: Start) -> float:
-    name = f"{planned.name}-timing"
+    name = planned.name + TIMING_SUFFIX
     folder = planned.folder.parent.parent / name / planned.folder.name
     timing = replace(planned, name=name, folder=Path(folder))
     if timing.state != "finished":

@@ -13,6 +13,9 @@ from data_tools.coco import load_json
 from data_tools.errors import UserError
 from data_tools.paths import RunPaths, WorkPaths
 
+# Ends the name of a run of one epoch that was trained only to measure its time: no result.
+TIMING_SUFFIX = "-timing"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -151,9 +154,14 @@ def _last_line_of_each_epoch(lines: Iterable[dict[str, Any]]) -> tuple[dict[str,
 
 
 def find_run_folders(work: Path) -> list[Path]:
-    """Return the run folders under a work root, sorted by name."""
+    """Return the run folders under a work root, sorted by name, without timing runs."""
     found = (WorkPaths(work).root / "runs").glob("*/fold*/run.json")
-    return sorted(path.parent for path in found if (path.parent / "config.json").is_file())
+    return sorted(
+        path.parent
+        for path in found
+        if (path.parent / "config.json").is_file()
+        and not path.parent.parent.name.endswith(TIMING_SUFFIX)
+    )
 
 
 def read_runs(work: Path) -> list[Run]:

@@ -23,6 +23,7 @@ from experiments.commands import train_command
 from experiments.factors import differences, factor_of_key, factors
 from experiments.plan import Place, flattened, plan_runs
 from experiments.run_arms import run_experiment
+from experiments.run_folder import read_runs
 from experiments.spec import read_experiment
 from experiments.spec_file import SHIPPED
 from models.config import resolve_config
@@ -493,3 +494,10 @@ def test_ctrl_c_lets_the_training_save_its_checkpoint(tmp_path, repository):
     os.killpg(process.pid, signal.SIGINT)
     process.wait(timeout=30)
     assert saved.exists() and process.returncode != 0
+
+
+def test_timing_runs_are_no_results(tmp_path):
+    space = make_workspace(tmp_path, train=3, val=6, test=2)
+    for name in ("dcn-30min-base-seed42", "dcn-30min-base-seed42-timing"):
+        space.add_run(name)
+    assert [run.experiment for run in read_runs(space.work)] == ["dcn-30min-base-seed42"]

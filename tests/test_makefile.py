@@ -130,3 +130,13 @@ def test_pseudo_labels_and_a_student_in_the_users_own_words(demo, tmp_path):
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert (root / "work/runs/tood_dcn-pseudo1-mosaic0.5/fold3/finished.json").exists()
     assert "tood_dcn-pseudo1-mosaic0.5" in done.stdout
+
+
+def test_epochs_trained_to_measure_their_time_are_not_fused(clone):
+    for name in ("mosaic-30min-base-seed42", "mosaic-30min-base-seed42-timing"):
+        finished = clone / "work/runs" / name / "fold3/finished.json"
+        finished.parent.mkdir(parents=True)
+        finished.write_text("{}")
+    planned = run_in(clone, "make", "-n", "fuse").stdout
+    assert "mosaic-30min-base-seed42/fold3" in planned
+    assert "timing" not in planned
