@@ -183,6 +183,18 @@ def test_no_section_is_blank_and_none_is_wider_than_the_screen(browser, reports,
     assert width <= size[0]
 
 
+def test_a_phone_shows_verdicts_and_stands_long_names(browser, reports):
+    open_page(browser, reports["full"], size=(390, 844))
+    verdicts = find(browser, "#experiments thead th:nth-child(3)")
+    assert verdicts[0].text == "verdict"
+    edge = browser.execute_script("return arguments[0].getBoundingClientRect().right", verdicts[0])
+    assert edge <= 390
+    long = "tood_dcn-pseudo1-mosaic0.5-with-a-name-that-says-everything-seed42/fold3"
+    for select in find(browser, "select"):
+        browser.execute_script("arguments[0].add(new Option(arguments[1]))", select, long)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
 def test_dark_and_light_differ(browser, reports):
     brightness = {}
     for scheme in ("light", "dark"):
