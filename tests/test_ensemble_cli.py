@@ -380,10 +380,10 @@ def test_a_class_threshold_without_a_number_shows_how(two):
     [
         ({"image_id": 99}, "1 rows belong to images that are not in the dataset"),
         ({"score": 1.5}, "`scores` is"),
-        ({"score": "high"}, "not a number"),
+        ({"score": "high"}, "`score` is 'high'"),
         ({"bbox": [1, 2, 3]}, "`bbox` is [1, 2, 3]"),
         ({"bbox": [1, 2, -3, 4]}, "`boxes_xyxy` is"),
-        ({"category_id": 1.5}, "not a whole number"),
+        ({"category_id": 1.5}, "`category_id` is 1.5"),
     ],
 )
 def test_broken_coco_results_are_named(two, space, change, message):
