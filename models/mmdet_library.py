@@ -18,9 +18,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from mmcv.ops import ModulatedDeformConv2dPack
     from mmdet.models.backbones.resnext import Bottleneck, ResNeXt
-    from mmdet.models.dense_heads import SSDHead, TOODHead
+    from mmdet.models.dense_heads import RetinaHead, SSDHead, TOODHead
     from mmdet.registry import MODELS
     from mmdet.structures import DetDataSample
+    from mmdet.utils import reduce_mean
     from mmengine.config import ConfigDict
     from mmengine.logging import MessageHub, MMLogger
     from mmengine.model import BaseModule
@@ -39,6 +40,8 @@ __all__ = [
     "MessageHub",
     "ModulatedDeformConv2dPack",
     "ResNeXt",
+    "RetinaHead",
     "SSDHead",
     "TOODHead",
+    "reduce_mean",
 ]

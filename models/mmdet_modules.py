@@ -19,8 +19,10 @@ from models.mmdet_library import (
     Bottleneck,
     ModulatedDeformConv2dPack,
     ResNeXt,
+    RetinaHead,
     SSDHead,
     TOODHead,
+    reduce_mean,
 )
 from models.ops.deform_conv import deform_conv2d
 from models.performance.tood_loss import BatchedTaskAlignment
@@ -53,7 +55,27 @@ class TaskAlignedHead(BatchedTaskAlignment, TOODHead):
         return deform_conv2d(feat, offset, weight)
 
 
-class SoftmaxSSDHead(SSDHead):
+class GlobalNormalizer:
+    """Mixed in front of an anchor head: its losses are normalized over all processes.
+
+    Upstream's RetinaNet and SSD divide by the positive priors of their own process, TOOD and YOLOX
+    by the mean over the processes, whose averaged gradients are then those of the whole batch.
+    """
+
+    def get_targets(self, *arguments: Any, **options: Any) -> tuple[Any, ...]:
+        """Return upstream's targets; the normalizer, the fifth, is the processes' mean."""
+        *targets, positives = super().get_targets(*arguments, **options)
+        if torch.distributed.is_initialized():
+            device = targets[0][0].device
+            positives = reduce_mean(torch.tensor(float(positives), device=device))
+        return *targets, positives
+
+
+class GlobalRetinaHead(GlobalNormalizer, RetinaHead):
+    """RetinaNet's head, normalized over all processes."""
+
+
+class SoftmaxSSDHead(GlobalNormalizer, SSDHead):
     """SSD's head with the attribute whose absence makes upstream's prediction fail.
 
     mmdet's `predict_by_feat` asks `loss_cls` whether it activates scores in its own way; SSDHead
@@ -124,6 +146,7 @@ def _convolution(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> l
 
 
 _REPLACEMENTS: dict[str, type[nn.Module]] = {
+    "RetinaHead": GlobalRetinaHead,
     "TOODHead": TaskAlignedHead,
     "SSDHead": SoftmaxSSDHead,
 }

@@ -19,6 +19,7 @@ from models.predict import PredictRequest, predict
 from models.train import train
 from models.training.checkpoint import load_checkpoint
 from models.training.distributed import World
+from tests.distributed_cases import CASES, STEPS, run_cases
 from tests.training_cases import quiet_console, tiny_request, write_tiny_data
 
 # TOOD normalizes its losses over all processes. BN would see other batches: frozen, or per image.
@@ -83,6 +84,24 @@ def test_two_gloo_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     assert score(predictions, truth)["competition_map50"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
+def test_every_model_normalizes_over_all_processes(tmp_path: Path) -> None:
+    out = tmp_path / "together.json"
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+        "-m", "tests.distributed_cases", str(out),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    together = json.loads(out.read_text())
+    for case, one, two in zip(CASES, run_cases(World()), together, strict=True):
+        assert len(one) == len(two) == STEPS
+        for step in range(STEPS):
+            # The second step has the weights that the first one's gradients gave.
+            assert two[step] == pytest.approx(one[step], rel=1e-4), (case, step)
+
+
 def run_folder(root: Path, name: str) -> Path:
     return root / "work" / "runs" / name / "fold0"
 
@@ -93,3 +112,16 @@ def test_batch_is_shared_evenly_or_refused() -> None:
     with pytest.raises(UserError, match="cannot be shared evenly by 4 processes") as caught:
         World(rank=1, size=4).share_of_batch(6)
     assert caught.value.next_step == "add --batch 8"
+
+
+@pytest.mark.parametrize("name", ["RetinaHead", "SSDHead"])
+def test_one_process_keeps_upstreams_normalizer(name: str) -> None:
+    """The count itself, not a tensor of it: the losses stay upstream's, bit for bit."""
+    from models import mmdet_library
+    from models.mmdet_modules import GlobalRetinaHead, SoftmaxSSDHead
+
+    upstream = getattr(mmdet_library, name)
+    ours = {"RetinaHead": GlobalRetinaHead, "SSDHead": SoftmaxSSDHead}[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upstream, "get_targets", lambda head, flags: ("a", "b", "c", "d", 7))
+        assert ours.get_targets(ours.__new__(ours), []) == ("a", "b", "c", "d", 7)
