@@ -79,7 +79,6 @@ MEMBERS ?= $(sort $(FINISHED) $(DEMO_MEMBERS))
 VAL_PREDICTIONS = $(MEMBERS:%=$(RUNS)/%/fold$(FOLD)/predictions/val.parquet)
 TEST_PREDICTIONS = $(MEMBERS:%=$(RUNS)/%/fold$(FOLD)/predictions/test.parquet)
 quoted_members = $(MEMBERS:%="$(WORK)/runs/%/fold$(FOLD)/predictions/$(1).parquet")
-LAUNCH = $(PY)$(if $(filter-out 0 1,$(GPUS)), -m torch.distributed.run --standalone --nproc_per_node $(GPUS)) -m models
 
 .PHONY: help
 help: ## Print this help
@@ -150,11 +149,12 @@ train: $(RUNS)/$(EXPERIMENT)/fold$(FOLD)/predictions/test.parquet
 # The experiment's name says everything that differs: model, pseudo-label round, mosaic.
 .SECONDEXPANSION:
 $(RUNS)/%/fold$(FOLD)/finished.json: | claimed $(W)/folds/split.json $$(call pseudo_file,$$*)
-	$(SIDE_BY_SIDE) $(LAUNCH) train $(firstword $(call experiment_parts,$*)) --name $* --data "$(DATA)" \
+	$(SIDE_BY_SIDE) $(PY) -m models train $(firstword $(call experiment_parts,$*)) --name $* --data "$(DATA)" \
 		--work "$(WORK)" --fold $(FOLD) --resume \
 		$(patsubst %,--mosaic %,$(call number,mosaic,$*)) \
 		$(patsubst %,--pseudo "$(WORK)/pseudo/round%/train_$(FOLD).json",$(call number,pseudo,$*)) \
-		$(patsubst %,--scale %,$(SCALE)) $(TRAIN_FLAGS) $(call named_lines,$*)
+		$(patsubst %,--scale %,$(SCALE)) $(patsubst %,--gpus %,$(filter-out 0 1,$(GPUS))) \
+		$(TRAIN_FLAGS) $(call named_lines,$*)
 
 # One process for both: importing the detectors takes longer than predicting a small split.
 $(RUNS)/%/fold$(FOLD)/predictions/val.parquet $(RUNS)/%/fold$(FOLD)/predictions/test.parquet: \

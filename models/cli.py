@@ -87,6 +87,14 @@ def list_models(as_json: bool) -> None:
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
 @click.option(
+    "--gpus",
+    "processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="GPUs of this machine to train on, a process each.",
+)
+@click.option(
     "--set",
     "overrides",
     multiple=True,
@@ -97,7 +105,7 @@ def list_models(as_json: bool) -> None:
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint, if there is one.")
 @click.option("--wandb", is_flag=True, help="Also log to Weights & Biases (offline works).")
 @click.option("--force", is_flag=True, help="Train although the validation fold leaks.")
-def train(**options: Any) -> None:
+def train(processes: int, **options: Any) -> None:
     """Train MODEL on all folds but one, and score it on that one.
 
     \b
@@ -108,22 +116,32 @@ def train(**options: Any) -> None:
     """
     from rich.console import Console
 
+    from models.launch import is_launched, launch
     from models.run_folder import command_text
-    from models.train import TrainRequest, train
+    from models.train import TrainRequest, is_main_process, train
     from models.training.interrupt import Interruption
+    from models.training.restart import OUT_OF_MEMORY_STATUS, SmallerPassesNeeded
 
     _quiet_libraries()
     console = Console()
     command = command_text()
+    request = TrainRequest(**options, command=command)
+    if processes > 1 and not is_launched():
+        sys.exit(launch(request, processes, sys.argv[1:], console))
     try:
-        finished = train(TrainRequest(**options, command=command), console)
+        finished = train(request, console)
     except Interruption as stop:
         resume = command if "--resume" in command else f"{command} --resume"
-        console.print(
-            f"stopped by {stop}; the checkpoint is saved. Continue with:\n  {resume}",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
+        if is_main_process():
+            console.print(
+                f"stopped by {stop}; the checkpoint is saved. Continue with:\n  {resume}",
+                markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
         sys.exit(stop.exit_status)
+    except SmallerPassesNeeded as error:
+        if str(error):
+            click.echo(str(error), err=True)
+        sys.exit(OUT_OF_MEMORY_STATUS)
     if finished:
         score = finished["val"]["competition_map50"]
         console.print(

@@ -20,6 +20,7 @@ from data_tools.errors import UserError
 from data_tools.files import sha256_of_file, write_json
 from data_tools.paths import RunPaths
 from data_tools.provenance import KIT_VERSION, Provenance
+from models.training.restart import forget_micro_batch
 
 # Settings that may change on resuming: they do not alter what is computed.
 FREE_TO_CHANGE = ("workers", "performance.", "checkpoint.", "log.")
@@ -158,6 +159,7 @@ def discard_unless_begun(paths: RunPaths) -> None:
 def clear_results(paths: RunPaths) -> None:
     """Remove what an earlier start left that a fresh one writes anew."""
     paths.metrics_jsonl.unlink(missing_ok=True)
+    forget_micro_batch(paths)
     for folder in (paths.checkpoints, paths.tensorboard):
         if folder.is_dir():
             shutil.rmtree(folder)

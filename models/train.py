@@ -110,7 +110,26 @@ def train(request: TrainRequest, console: Console) -> Mapping[str, Any]:
         UserError: anything about the request, the data or the folder that cannot be.
         models.training.interrupt.Interruption: stopped by a signal; a checkpoint is saved.
     """
-    spec = get_model(request.model)
+    run, state = prepare(request)
+    if state == "finished":
+        console.print(f"{run.paths.root}: finished already, nothing to do", soft_wrap=True)
+        return _finished(run.paths)
+    is_main = is_main_process()
+    if is_main:
+        _announce(run, state, console)
+    return _train_with(get_model(request.model).library, run, is_main, console)
+
+
+def prepare(request: TrainRequest) -> tuple[PreparedRun, str]:
+    """Check everything and change nothing.
+
+    Returns:
+        The run, and how it goes on: `fresh`, `resume` or `finished`.
+
+    Raises:
+        UserError: anything about the request, the data or the folder that cannot be.
+    """
+    get_model(request.model)
     work = WorkPaths(request.work_root)
     data = read_training_data(request.data_root, work, request.fold, request.pseudo)
     device = choose_device(request.device)
@@ -118,15 +137,9 @@ def train(request: TrainRequest, console: Console) -> Mapping[str, Any]:
     config = _config(request, scale, data)
     leaked = _checked_leaks(request, data)
     paths = run_paths(request)
-    state = existing_run(paths, config, resume=request.resume)
-    if state == "finished":
-        console.print(f"{paths.root}: finished already, nothing to do", soft_wrap=True)
-        return _finished(paths)
-    is_main = _is_main_process()
-    if is_main:
-        _announce(request, scale, device, state, paths, console)
-    run = PreparedRun(request, config, paths, data, device, state == "resume", leaked)
-    return _train_with(spec.library, run, is_main, console)
+    # The main process decides, and opens the folder perhaps before the others look.
+    state = existing_run(paths, config, resume=request.resume or not is_main_process())
+    return PreparedRun(request, config, paths, data, device, state == "resume", leaked), state
 
 
 def _train_with(
@@ -219,25 +232,24 @@ def _checked_leaks(request: TrainRequest, data: TrainingData) -> tuple[str, ...]
     return reasons
 
 
-def _is_main_process() -> bool:
+def is_main_process() -> bool:
+    """Tell whether this process writes files and talks to the terminal."""
     from models.training.distributed import world_from_environment
 
     return world_from_environment().is_main
 
 
-def _announce(
-    request: TrainRequest, scale: str, device: str, state: str, paths: RunPaths, console: Console
-) -> None:
-    lines = []
-    if scale == "smoke":
+def _announce(run: PreparedRun, state: str, console: Console) -> None:
+    request, lines = run.request, []
+    if run.config["scale"] == "smoke":
         why = "asked for" if request.scale else "no GPU: the default"
         lines.append(f"SMOKE SCALE ({why}): a small version of {request.model}, not its recipe.")
         lines.append("For the recipe: --scale full")
-    elif device == "cpu":
+    elif run.device == "cpu":
         lines.append("Full scale on the CPU: expect hours per epoch.")
     if request.resume and state == "fresh":
         lines.append("nothing to resume: starting afresh")
-    lines.append(f"run folder: {paths.root}")
+    lines.append(f"run folder: {run.paths.root}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -54,9 +54,9 @@ def test_train_without_options_is_the_plain_model(clone):
     assert "--pseudo" not in planned
 
 
-def test_several_gpus_use_the_launcher(clone):
-    planned = run_in(clone, "make", "-n", "train", "GPUS=4").stdout
-    assert "-m torch.distributed.run --standalone --nproc_per_node 4 -m models train" in planned
+def test_several_gpus_are_handed_on(clone):
+    assert "--gpus 4" in run_in(clone, "make", "-n", "train", "GPUS=4").stdout
+    assert "--gpus" not in run_in(clone, "make", "-n", "train").stdout
 
 
 def test_real_data_without_a_run_says_what_to_train(clone):

@@ -8,19 +8,26 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from data_tools.coco import read_coco
 from data_tools.errors import UserError
+from data_tools.paths import RunPaths
 from data_tools.prediction_files import read_predictions
+from models.cli import main
+from models.launch import _exit_status, check_processes
 from models.predict import PredictRequest, predict
+from models.run_folder import clear_results
 from models.train import train
 from models.training.checkpoint import load_checkpoint
 from models.training.distributed import World
+from models.training.restart import noted_micro_batch
 from tests.distributed_cases import CASES, STEPS, run_cases
-from tests.training_cases import quiet_console, tiny_request, write_tiny_data
+from tests.training_cases import TINY_YOLOX, quiet_console, tiny_request, write_tiny_data
 
 # TOOD normalizes its losses over all processes. BN would see other batches: frozen, or per image.
 OVERRIDES = (
@@ -40,6 +47,21 @@ def records(root: Path, name: str) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def train_in_two(
+    root: Path, model: str, *options: str, sitecustomize: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Train one epoch of three steps in two processes; `sitecustomize` is a folder with one."""
+    command = [
+        sys.executable, "-m", "models", "train", model, "--data", str(root / "data"), "--work",
+        str(root / "work"), "--fold", "0", "--scale", "smoke", "--epochs", "1", "--batch", "4",
+        "--workers", "0", "--device", "cpu", "--gpus", "2", *options,
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if sitecustomize is not None:
+        environment["PYTHONPATH"] = os.pathsep.join([str(sitecustomize), str(Path.cwd())])
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
 @pytest.mark.slow
 def test_two_gloo_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     torch.set_num_threads(1)
@@ -49,14 +71,7 @@ def test_two_gloo_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     )
     train(request, quiet_console())
     settings = [argument for text in OVERRIDES for argument in ("--set", text)]
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-        "-m", "models", "train", "tood", "--data", str(request.data_root), "--work",
-        str(request.work_root), "--fold", "0", "--scale", "smoke", "--epochs", "1", "--batch", "4",
-        "--workers", "0", "--device", "cpu", "--name", "two", *settings,
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = train_in_two(tmp_path, "tood", "--name", "two", *settings)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run folder:") == 1  # only one process talks
 
@@ -82,6 +97,113 @@ def test_two_gloo_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     finished = json.loads((paths / "finished.json").read_text())
     expected = finished["val"]["competition_map50"]
     assert score(predictions, truth)["competition_map50"] == pytest.approx(expected)
+
+
+# Process 1 has no room for more than one image in its second step.
+SHORT_OF_MEMORY = """
+import os
+if os.environ.get("LOCAL_RANK") == "1":
+    import torch
+    from models.training.step import Stepper
+
+    real, calls = Stepper._backward, []
+
+    def backward(stepper, samples, share):
+        calls.append(samples)
+        if len(samples) > 1 and len(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return real(stepper, samples, share)
+
+    Stepper._backward = backward
+"""
+
+
+@pytest.mark.slow
+def test_out_of_memory_in_one_process_continues_in_all(tmp_path: Path) -> None:
+    write_tiny_data(tmp_path)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SHORT_OF_MEMORY)
+    settings = [argument for text in TINY_YOLOX for argument in ("--set", text)]
+    done = train_in_two(
+        tmp_path, "yolox", "--name", "oom", *settings, "--set", "checkpoint.every_steps=1",
+        sitecustomize=tmp_path / "site",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("all processes begin again from the last checkpoint") == 1
+    assert "resuming in epoch 1 after step 1" in done.stdout
+    assert done.stderr.count("out of memory with 2 images at a time") == 1
+    assert "Traceback" not in done.stderr
+    # Two passes of one image: the batch is still that of four, the epoch still has three steps.
+    steps = [r["step"] for r in records(tmp_path, "oom") if r["kind"] == "step"]
+    assert steps == [1, 2, 3]
+    assert load_checkpoint(run_folder(tmp_path, "oom") / "checkpoints/last.pt")["micro_batch"] == 1
+    # A fresh start does not remember.
+    paths = RunPaths(run_folder(tmp_path, "oom"))
+    assert noted_micro_batch(paths) == 1
+    clear_results(paths)
+    assert noted_micro_batch(paths) is None
+
+
+@pytest.mark.slow
+def test_a_mistake_met_by_one_process_ends_all_without_a_traceback(tmp_path: Path) -> None:
+    write_tiny_data(tmp_path)
+    (tmp_path / "data" / "train" / "0007.png").write_bytes(b"no picture")
+    settings = [argument for text in TINY_YOLOX for argument in ("--set", text)]
+    done = train_in_two(tmp_path, "yolox", *settings)
+    assert done.returncode == 2
+    assert "train/0007.png" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "elastic" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "parts"),
+    [
+        ("yolo11", 4, ["yolo11 trains on one GPU here", "GPUS=1"]),
+        ("yolox", 5, ["a batch of 5 cannot be shared evenly by 2 processes", "add --batch 6"]),
+    ],
+)
+def test_mistakes_are_found_before_any_process_starts(
+    tmp_path: Path, model: str, batch: int, parts: list[str]
+) -> None:
+    write_tiny_data(tmp_path)
+    arguments = [
+        "train", model, "--data", tmp_path / "data", "--work", tmp_path / "work", "--fold", 0,
+        "--device", "cpu", "--batch", batch, "--gpus", 2,
+    ]  # fmt: skip
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 2
+    assert all(part in result.output for part in parts), result.output
+    assert not (tmp_path / "work" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("exit_codes", "status"),
+    [
+        ([2, -15], 2),
+        ([-15, 2], 2),
+        ([1, 2], 2),  # the one that lost its connection says less than the one with a mistake
+        ([1, -15], 1),
+        ([-15, 75], 75),
+        ([75, 75], 75),
+        ([130, 130], 130),
+    ],
+)
+def test_exit_status_of_several_processes(exit_codes: list[int], status: int) -> None:
+    assert _exit_status(failures(exit_codes)) == status
+
+
+def test_a_killed_process_is_named() -> None:
+    with pytest.raises(UserError, match="process 1 was ended by signal 9") as caught:
+        _exit_status(failures([-15, -9], first=1))
+    assert "--resume" in caught.value.next_step
+
+
+def failures(exit_codes: list[int], first: int = 0) -> dict[int, SimpleNamespace]:
+    return {
+        rank: SimpleNamespace(exitcode=code, timestamp=0 if rank == first else 1)
+        for rank, code in enumerate(exit_codes)
+    }
 
 
 @pytest.mark.slow
@@ -125,3 +247,12 @@ def test_one_process_keeps_upstreams_normalizer(name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(upstream, "get_targets", lambda head, flags: ("a", "b", "c", "d", 7))
         assert ours.get_targets(ours.__new__(ours), []) == ("a", "b", "c", "d", 7)
+
+
+def test_more_processes_than_gpus_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    run = SimpleNamespace(
+        request=SimpleNamespace(model="tood"), config={"batch_size": 4}, device="cuda"
+    )
+    with pytest.raises(UserError, match="torch sees 1 GPUs, not 2"):
+        check_processes(run, 2)

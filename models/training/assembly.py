@@ -22,6 +22,7 @@ from models.training.memory import MicroBatches
 from models.training.optimizer import build_optimizer
 from models.training.progress import Display
 from models.training.random_state import seed_everything
+from models.training.restart import noted_micro_batch
 from models.training.step import Stepper
 
 if TYPE_CHECKING:
@@ -116,15 +117,21 @@ def build_trainer(
         evaluate=_evaluation(run, model, val_dataset, world, device, interrupt),
         micro_batches=MicroBatches(
             share,
-            config["performance"]["micro_batch"],
+            _micro_batch(run),
             display.message,
-            can_change=world.size == 1,
+            is_alone=world.size == 1,
         ),
         world=world,
         log=None,
         display=display,
         interrupt=interrupt,
     )
+
+
+def _micro_batch(run: PreparedRun) -> int:
+    """Return the images at a time to begin with: what is asked for, or less if that did not fit."""
+    sizes = (run.config["performance"]["micro_batch"], noted_micro_batch(run.paths))
+    return min((size for size in sizes if size), default=0)
 
 
 def _train_dataset(run: PreparedRun) -> TrainDataset:

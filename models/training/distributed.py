@@ -12,6 +12,7 @@ import torch.distributed
 from torch import nn
 
 from data_tools.errors import UserError
+from models.training.interrupt import Interruption
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,10 @@ def world_from_environment() -> World:
 
 @contextmanager
 def process_group(world: World, device: torch.device) -> Iterator[None]:
-    """Join the other processes for the time of the block; nothing to do when alone."""
+    """Join the other processes for the time of the block; nothing to do when alone.
+
+    After a failure the group is left to the end of the process: ending it waits for the others.
+    """
     if world.size == 1:
         yield
         return
@@ -61,8 +65,18 @@ def process_group(world: World, device: torch.device) -> Iterator[None]:
     torch.distributed.init_process_group(backend, rank=world.rank, world_size=world.size)
     try:
         yield
-    finally:
+    except Interruption:  # all processes agreed on it
         torch.distributed.destroy_process_group()
+        raise
+    torch.distributed.destroy_process_group()
+
+
+def is_lost_connection(error: RuntimeError) -> bool:
+    """Tell the end of another process from a failure of this one."""
+    text = str(error)
+    return isinstance(error, torch.distributed.DistError) or (
+        "gloo" in text and ("onnection" in text or "timeout" in text.lower())
+    )
 
 
 def mean_over_processes(values: torch.Tensor, world: World) -> torch.Tensor:

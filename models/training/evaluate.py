@@ -14,10 +14,12 @@ from torch.utils.data import Subset
 
 from data_tools.boxes import clip_boxes, has_positive_area
 from data_tools.coco import CocoDataset
+from data_tools.errors import UserError
 from data_tools.predictions import Predictions, predictions_from_rows
 from data_tools.provenance import Provenance
 from models.data.loader import eval_loader
 from models.training.distributed import World, gather_objects
+from models.training.memory import is_out_of_memory
 from models.training.step import autocast
 
 if TYPE_CHECKING:
@@ -85,13 +87,39 @@ def detect(
     found: list[Detections] = []
     try:
         for samples in loader:
-            found += _detect_batch(model, samples, device, precision)
+            found += _detect_in_memory(model, samples, device, precision)
             report(len(samples))
     finally:
         model.train(was_training)
     shares = gather_objects(found, world)
     by_id = {each.image_id: each for share in shares for each in share}
     return [by_id[image_id] for image_id in dataset.table.image_ids.tolist()]
+
+
+def _detect_in_memory(
+    model: nn.Module, samples: Sequence[EvalSample], device: torch.device, precision: str
+) -> list[Detections]:
+    """Detect in a batch, or in its halves where the batch does not fit into memory."""
+    try:
+        return _detect_batch(model, samples, device, precision)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        message = str(error).splitlines()[0]
+    if len(samples) == 1:
+        raise UserError(
+            f"out of memory while detecting in a single image ({message})",
+            where=samples[0].file_name,
+            next_step="see whether another program holds the device's memory (nvidia-smi)",
+        )
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    middle = len(samples) // 2
+    return [
+        detections
+        for half in (samples[:middle], samples[middle:])
+        for detections in _detect_in_memory(model, half, device, precision)
+    ]
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from data_tools.errors import UserError
+from models.training.restart import SmallerPassesNeeded
 
 Result = TypeVar("Result")
 
@@ -31,7 +32,7 @@ class MicroBatches:
         batch_size: images of this process in one optimizer step.
         micro_batch: images at once to begin with; 0 for the whole batch.
         report: called with a sentence whenever the size changes.
-        can_change: False where other processes would not follow: out of memory is an error then.
+        is_alone: False where other processes would have to follow.
     """
 
     def __init__(
@@ -40,12 +41,12 @@ class MicroBatches:
         micro_batch: int,
         report: Callable[[str], None],
         *,
-        can_change: bool = True,
+        is_alone: bool = True,
     ) -> None:
         self.batch_size = batch_size
         self.size = min(micro_batch or batch_size, batch_size)
         self._report = report
-        self._can_change = can_change
+        self._is_alone = is_alone
 
     @property
     def parts(self) -> int:
@@ -61,6 +62,7 @@ class MicroBatches:
 
         Raises:
             UserError: one image at a time does not fit either.
+            SmallerPassesNeeded: it does not fit, and other processes take part.
         """
         while True:
             try:
@@ -81,12 +83,11 @@ class MicroBatches:
                 f"out of memory with a single image at a time ({message})",
                 next_step="train at a smaller size, for example --set image_size_wh=[768,768]",
             )
-        if not self._can_change:
-            raise UserError(
-                f"out of memory with {self.size} images at a time on one of several GPUs "
-                f"({message})",
-                next_step=f"add --resume --set performance.micro_batch={self.size // 2}: "
-                "the batch stays the same",
+        if not self._is_alone:
+            raise SmallerPassesNeeded(
+                f"out of memory with {self.size} images at a time in one of the processes "
+                f"({message}); --resume continues with {self.size // 2}, the batch stays the same",
+                self.size // 2,
             )
         self.size //= 2
         self._report(

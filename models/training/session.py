@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from data_tools.errors import UserError
 from data_tools.files import write_json
+from data_tools.paths import RunPaths
 from models.freed_memory import freed_memory_kept
 from models.run_folder import now_text, update_run
 from models.training.assembly import build_model, build_trainer, load_first_weights, torch_device
 from models.training.checkpoint import load_checkpoint, load_last
-from models.training.distributed import barrier, process_group, world_from_environment
+from models.training.distributed import (
+    World,
+    barrier,
+    gather_objects,
+    is_lost_connection,
+    process_group,
+    world_from_environment,
+)
 from models.training.interrupt import InterruptRequest
 from models.training.loop import Progress, Trainer
+from models.training.memory import is_out_of_memory
 from models.training.metrics_log import (
     MetricsLog,
     TensorBoardWriter,
@@ -25,6 +35,7 @@ from models.training.metrics_log import (
     truncate_metrics,
 )
 from models.training.progress import Display, SilentDisplay, make_display
+from models.training.restart import SmallerPassesNeeded, note_micro_batch, noted_micro_batch
 from models.training.step import NonFiniteLossError
 
 if TYPE_CHECKING:
@@ -40,6 +51,7 @@ def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
     Raises:
         UserError: corrupt image, out of memory with one image, non-finite loss.
         Interruption: stopped by a signal; the checkpoint is saved.
+        SmallerPassesNeeded: one of several processes ran out of memory.
     """
     world = world_from_environment()
     device = torch_device(run.device, world)
@@ -49,8 +61,9 @@ def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
         interrupt = stack.enter_context(InterruptRequest())
         display = make_display(console) if world.is_main else SilentDisplay()
         stack.callback(display.close)
-        state = _saved_state(run, display)
-        model = build_model(run.config, device, world)
+        is_resumed = gather_objects(run.resume, world)[0]
+        state = _saved_state(run.paths, display) if is_resumed else None
+        model = _model_in_memory(run, device, world)
         if state is None:
             load_first_weights(model, run.config, world, display.message)
         trainer = build_trainer(
@@ -63,13 +76,40 @@ def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
             progress = trainer.train()
         except NonFiniteLossError as error:
             raise _non_finite_report(run, trainer, error) from None
+        except SmallerPassesNeeded as error:
+            note_micro_batch(run.paths, error.micro_batch)
+            raise
+        except RuntimeError as error:
+            if world.size == 1 or not is_lost_connection(error):
+                raise
+            raise _failure_of_another(run, trainer) from None
         return _finish(run, trainer, progress) if world.is_main else {}
 
 
-def _saved_state(run: PreparedRun, display: Display) -> dict[str, Any] | None:
-    if not run.resume:
-        return None
-    state, messages = load_last(run.paths)
+def _model_in_memory(run: PreparedRun, device: torch.device, world: World) -> nn.Module:
+    try:
+        return build_model(run.config, device, world)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"there is no memory for the model on {device} ({str(error).splitlines()[0]})",
+            next_step="see whether another program holds it (nvidia-smi), then add --resume",
+        ) from None
+
+
+def _failure_of_another(run: PreparedRun, trainer: Trainer) -> Exception:
+    noted = noted_micro_batch(run.paths)
+    if noted is not None and noted < trainer.micro_batches.size:
+        return SmallerPassesNeeded("", noted)
+    return UserError(
+        f"process {trainer.world.rank} lost the connection to another one of this training",
+        next_step="the other one says why; then add --resume to continue",
+    )
+
+
+def _saved_state(paths: RunPaths, display: Display) -> dict[str, Any] | None:
+    state, messages = load_last(paths)
     for message in messages:
         display.message(message)
     if state is None:
