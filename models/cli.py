@@ -134,7 +134,7 @@ def train(processes: int, **options: Any) -> None:
         resume = command if "--resume" in command else f"{command} --resume"
         if is_main_process():
             console.print(
-                f"stopped by {stop}; the checkpoint is saved. Continue with:\n  {resume}",
+                f"stopped by {stop}; {stop.kept}. Continue with:\n  {resume}",
                 markup=False, highlight=False, soft_wrap=True,
             )  # fmt: skip
         sys.exit(stop.exit_status)
@@ -192,12 +192,17 @@ def predict(splits: tuple[str, ...], **options: Any) -> None:
     from rich.console import Console
 
     from models.predict import PredictRequest, predict
+    from models.training.interrupt import Interruption
 
     if options["out"] is not None and len(splits) > 1:
         raise click.UsageError("--out names one file: give one --split with it")
     _quiet_libraries()
     for split in dict.fromkeys(splits):
-        result = predict(PredictRequest(split=split, **options), Console())
+        try:
+            result = predict(PredictRequest(split=split, **options), Console())
+        except Interruption as stop:
+            click.echo(f"stopped by {stop}; nothing was written", err=True)
+            sys.exit(stop.exit_status)
         table = result.predictions
         click.echo(f"{result.path}: {len(table)} boxes on {len(table.image_ids)} images")
         for number, view in enumerate(table.provenance.views):

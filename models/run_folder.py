@@ -64,6 +64,20 @@ def _read_json(paths: RunPaths, path: Path) -> dict[str, Any]:
         raise UserError(f"the file is not valid JSON ({error})", where=path) from None
 
 
+def require_best_checkpoint(paths: RunPaths) -> None:
+    """Check that a run has weights to predict with.
+
+    Raises:
+        UserError: not one epoch was scored.
+    """
+    if not paths.best_checkpoint.is_file():
+        raise UserError(
+            "the run has no best checkpoint: not one epoch was scored",
+            where=paths.root,
+            next_step="train it for at least one epoch",
+        )
+
+
 def update_run(paths: RunPaths, **changes: Any) -> None:
     """Change entries of `run.json`."""
     write_json(paths.run_json, {**read_run(paths), **changes})

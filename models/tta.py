@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 
 from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
 from data_tools.paths import RunPaths
 from data_tools.predictions import Predictions, predictions_from_rows
 from data_tools.provenance import Provenance
+from models.run_folder import require_best_checkpoint
+
+if TYPE_CHECKING:
+    from models.training.evaluate import Detections
 
 
 def predict_views(
@@ -40,27 +43,41 @@ def predict_views(
     import torch
 
     from models.training.assembly import in_wanted_layout
-    from models.training.evaluate import detect, detection_rows, eval_dataset
+    from models.training.evaluate import detect, eval_dataset
 
     torch_device = torch.device(device)
     model = in_wanted_layout(load_trained(paths, config).to(torch_device), config)
-    columns, seconds = [], {}
     with ProgressBar(console=console, disable=not console.is_terminal) as bar:
-        for name in views:
-            task = bar.add_task(name, total=len(coco.images))
-            start = time.perf_counter()
-            detections = detect(
+
+        def detect_view(view: str) -> list[Detections]:
+            task = bar.add_task(view, total=len(coco.images))
+            return detect(
                 model,
-                eval_dataset(config, coco, image_root, "identity" if name == "plain" else name),
+                eval_dataset(config, coco, image_root, view),
                 device=torch_device,
                 precision=config["precision"],
                 batch_size=batch_size,
                 workers=workers,
-                report=lambda images, task=task: bar.advance(task, images),
+                report=lambda images: bar.advance(task, images),
             )
-            seconds[name] = time.perf_counter() - start
-            columns.append(detection_rows(detections, config["category_ids"]))
-    return join_views(columns, coco, provenance), seconds
+
+        results = list(columns_of_views(views, config["category_ids"], detect_view))
+    seconds = {view: spent for view, (_, spent) in zip(views, results, strict=True)}
+    return join_views([columns for columns, _ in results], coco, provenance), seconds
+
+
+def columns_of_views(
+    views: Sequence[str],
+    category_ids: Sequence[int],
+    detect_view: Callable[[str], list[Detections]],
+) -> Iterator[tuple[Mapping[str, np.ndarray], float]]:
+    """Yield each view's columns of boxes and the seconds that they took."""
+    from models.training.evaluate import detection_rows
+
+    for view in views:
+        start = time.perf_counter()
+        detections = detect_view(view)
+        yield detection_rows(detections, category_ids), time.perf_counter() - start
 
 
 def join_views(
@@ -85,12 +102,7 @@ def load_trained(paths: RunPaths, config: Mapping[str, Any]) -> Any:
     from models.build import build_detector
     from models.training.checkpoint import load_checkpoint, load_weights
 
-    if not paths.best_checkpoint.is_file():
-        raise UserError(
-            "the run has no best checkpoint: not one epoch was scored",
-            where=paths.root,
-            next_step="train it for at least one epoch",
-        )
+    require_best_checkpoint(paths)
     model = build_detector(config)
     load_weights(model, load_checkpoint(paths.best_checkpoint)["model"])
     return model.eval()

@@ -3,8 +3,10 @@
 import ast
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -264,6 +266,59 @@ def test_a_run_from_training_over_resuming_to_predictions(tmp_path, repository):
     assert predictions.provenance.views == ("plain", "hflip")
     assert predictions.provenance.model == "yolo11"
     assert not any((tmp_path / "home").iterdir())
+
+
+@pytest.mark.slow
+def test_killed_stopped_and_damaged_runs_go_on(tmp_path, repository):
+    write_tiny_data(tmp_path)
+    (tmp_path / "home").mkdir()
+    options = (
+        "train", "yolo11", "--fold", "0", "--epochs", "5", "--batch", "4", "--workers", "0",
+        "--set", "image_size_wh=[64,64]", "--set", "log.every_steps=1", "--resume",
+    )  # fmt: skip
+    paths = RunPaths(tmp_path / "work" / "runs" / "yolo11" / "fold0")
+
+    killed = stop_in_epoch(1, signal.SIGKILL, options, paths, repository)
+    assert killed.returncode == -signal.SIGKILL
+    stopped = stop_in_epoch(2, signal.SIGINT, options, paths, repository)
+    assert stopped.returncode == 130
+    assert "stopped by SIGINT; whole epochs are kept. Continue with:" in stopped.stdout.read()
+    assert json.loads(paths.run_json.read_text())["state"] == "interrupted"
+
+    last = paths.root / "ultralytics" / "training" / "weights" / "last.pt"
+    assert [path.name for path in last.parent.iterdir()] == ["last.pt"]  # no half-written file
+    whole = last.read_bytes()
+    last.write_bytes(whole[: len(whole) // 2])
+    damaged = models_command(*options, cwd=tmp_path, repository=repository)
+    assert damaged.returncode == 2
+    assert "the checkpoint cannot be read" in damaged.stderr
+    assert "remove that file" in damaged.stderr
+    last.write_bytes(whole)
+
+    done = models_command(*options, cwd=tmp_path, repository=repository)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in paths.metrics_jsonl.read_text().splitlines()]
+    assert [r["epoch"] for r in records if r["kind"] == "epoch"] == list(range(5))
+    assert [r["step"] for r in records if r["kind"] == "step"] == list(range(1, 16))
+
+
+def stop_in_epoch(epoch, number, options, paths, repository):
+    """Start training and send it a signal once a step of that epoch (from 0) is logged."""
+    root = paths.root.parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(repository), "HOME": str(root / "home")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "models", *options],
+        cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    until = time.monotonic() + 120
+    wanted = f'"epoch": {epoch},'
+    while not (paths.metrics_jsonl.is_file() and wanted in paths.metrics_jsonl.read_text()):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.wait(timeout=60)
+    return process
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ class Detections:
 
 
 def eval_dataset(
-    config: Mapping[str, Any], coco: CocoDataset, image_root: Path, view: str = "identity"
+    config: Mapping[str, Any], coco: CocoDataset, image_root: Path, view: str = "plain"
 ) -> EvalDataset:
     """Return a dataset's images, shown as the config's model was trained, in one view."""
     from models.data.eval_dataset import EvalDataset
@@ -47,7 +47,7 @@ def eval_dataset(
         coco,
         image_root,
         config["image_size_wh"],
-        view=view,
+        view="identity" if view == "plain" else view,
         resize_mode=resize["mode"],
         pad_value=resize["pad_value"],
     )

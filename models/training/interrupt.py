@@ -7,11 +7,17 @@ from types import FrameType, TracebackType
 
 
 class Interruption(Exception):
-    """Training was stopped by a signal, after its checkpoint was saved."""
+    """The work was stopped by a signal.
 
-    def __init__(self, signal_number: int) -> None:
+    Args:
+        signal_number: SIGINT or SIGTERM.
+        kept: what resuming continues from, for the user.
+    """
+
+    def __init__(self, signal_number: int, kept: str = "the checkpoint is saved") -> None:
         super().__init__(signal.Signals(signal_number).name)
         self.signal_number = signal_number
+        self.kept = kept
 
     @property
     def exit_status(self) -> int:

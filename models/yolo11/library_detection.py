@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from data_tools.paths import RunPaths
 from models.data.eval_dataset import EvalDataset, EvalSample
 from models.data.loader import eval_loader
 from models.training.checkpoint import load_checkpoint
-from models.training.evaluate import Detections, detection_rows, eval_dataset
+from models.training.evaluate import Detections, eval_dataset
 from models.training.step import autocast
+from models.tta import columns_of_views
 from models.yolo11.arguments import model_yaml
 
 
@@ -31,23 +31,23 @@ def predict(job: Mapping[str, Any], report: Callable[..., None]) -> None:
     best = load_checkpoint(RunPaths(Path(job["run"])).best_checkpoint)
     model.load_state_dict(best["model"])
     coco = read_coco(Path(job["coco_json"]))
-    arrays: dict[str, np.ndarray] = {}
-    for number, view in enumerate(job["views"]):
-        start = time.perf_counter()
-        detections = detect(
+
+    def detect_view(view: str) -> list[Detections]:
+        return detect(
             model,
-            eval_dataset(
-                config, coco, Path(job["image_root"]), "identity" if view == "plain" else view
-            ),
+            eval_dataset(config, coco, Path(job["image_root"]), view),
             config,
             device=device,
             batch_size=job["batch_size"],
             workers=job["workers"],
-            report=lambda images, view=view: report("images", view=view, images=images),
+            report=lambda images: report("images", view=view, images=images),
         )
-        for name, column in detection_rows(detections, config["category_ids"]).items():
-            arrays[f"{number}.{name}"] = column
-        report("view", view=view, seconds=time.perf_counter() - start)
+
+    arrays: dict[str, np.ndarray] = {}
+    results = columns_of_views(job["views"], config["category_ids"], detect_view)
+    for number, (view, (columns, seconds)) in enumerate(zip(job["views"], results, strict=True)):
+        arrays |= {f"{number}.{name}": column for name, column in columns.items()}
+        report("view", view=view, seconds=seconds)
     np.savez(job["out"], **arrays)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 
 from data_tools.coco import read_coco
 from data_tools.errors import UserError
+from data_tools.files import whole_file
 from data_tools.paths import RunPaths
 from models.training.checkpoint import load_checkpoint, save_checkpoint
 from models.training.evaluate import eval_dataset, to_predictions
@@ -58,8 +60,15 @@ def keep_to_itself() -> None:
 
 
 def _epochs_done(last: Path) -> int:
-    # Written by this program into its own run folder: nobody else's file.
-    return int(torch.load(last, map_location="cpu", weights_only=False)["epoch"]) + 1
+    try:
+        # Written by this program into its own run folder: nobody else's file.
+        return int(torch.load(last, map_location="cpu", weights_only=False)["epoch"]) + 1
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"the checkpoint cannot be read ({str(error).partition('.')[0]})",
+            where=last,
+            next_step="remove that file: --resume then trains again from the first epoch",
+        ) from None
 
 
 class KitTrainer(DetectionTrainer):
@@ -166,6 +175,15 @@ class KitTrainer(DetectionTrainer):
         train_loss = float(sum(self.tloss.values()))
         self.report("epoch", epoch=self.epoch, train_loss=train_loss, val=scores, is_best=is_best)
         return {}, value
+
+    def save_model(self) -> None:
+        """Write the checkpoint to resume from whole or not at all; upstream overwrites it."""
+        last = self.last
+        try:
+            with whole_file(last) as self.last:
+                super().save_model()
+        finally:
+            self.last = last
 
     def final_eval(self) -> None:
         """Do nothing: the best epoch is scored already, and `last.pt` must stay resumable."""

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 
 from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
 from data_tools.paths import RunPaths
 from data_tools.predictions import Predictions
 from data_tools.provenance import Provenance
+from models.run_folder import require_best_checkpoint
 from models.training.interrupt import InterruptRequest
 from models.tta import join_views
 from models.yolo11.worker import library_folder, run_job
@@ -39,12 +39,7 @@ def predict_yolo11(
         Predictions whose `views` column says which view a box comes from, and the seconds that
         each view took.
     """
-    if not paths.best_checkpoint.is_file():
-        raise UserError(
-            "the run has no best checkpoint: not one epoch was scored",
-            where=paths.root,
-            next_step="train it for at least one epoch",
-        )
+    require_best_checkpoint(paths)
     folder = library_folder(paths)
     job = {
         "task": "predict",

@@ -102,7 +102,7 @@ def _events(
     descriptor, pending = process.stdout.fileno(), b""
     while True:
         if interrupt.signal_number:
-            raise Interruption(interrupt.signal_number)
+            raise Interruption(interrupt.signal_number, "whole epochs are kept")
         ready, _, _ = select.select([descriptor], [], [], _SECONDS_BETWEEN_LOOKS)
         if not ready:
             continue
