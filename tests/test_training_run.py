@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from data_tools.coco import read_coco
+from data_tools.coco import read_coco, write_coco
 from data_tools.paths import RunPaths
 from data_tools.prediction_files import read_predictions
 from models.predict import PredictRequest, predict
@@ -51,6 +52,25 @@ def test_run_folder_says_what_was_done(finished: Path) -> None:
     assert config["category_ids"] == [3, 7]
     assert config["epochs"] == 2
     assert json.loads(paths.finished_json.read_text())["val"]["competition_map50"] is not None
+
+
+def test_boxes_that_are_not_trained_on_as_they_stand_are_counted(tmp_path: Path) -> None:
+    write_tiny_data(tmp_path)
+    path = tmp_path / "work" / "folds" / "train_0.json"
+    coco = read_coco(path)
+    odd = ([-5, 5, 20, 20], [200, 5, 20, 20], [300, 5, 20, 20], [5, 5, 0.5, 20])
+    boxes = tuple(
+        {**coco.annotations[0], "id": 1000 + number, "bbox": bbox}
+        for number, bbox in enumerate(odd)
+    )
+    write_coco(path, replace(coco, annotations=(*coco.annotations, *boxes)))
+    console = quiet_console()
+    train(tiny_request(tmp_path, epochs=1), console)
+    said = console.file.getvalue()
+    assert "train: 1 boxes clipped to their image" in said
+    assert "train: 2 boxes outside their image left out" in said
+    assert "train: 1 boxes narrower or lower than a pixel left out" in said
+    assert "crowd" not in said
 
 
 def test_every_step_and_epoch_is_logged_once(finished: Path) -> None:

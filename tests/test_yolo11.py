@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,7 @@ from data_tools.prediction_files import read_predictions
 from models.config import recipe_config, resolve_config
 from models.registry import get_model
 from models.yolo11.arguments import check_supported, data_yaml, training_arguments
-from models.yolo11.dataset_files import label_lines, write_split
+from models.yolo11.dataset_files import check_sizes, label_lines, write_split
 from models.yolo11.weights import matching_weights
 from models.yolo11.worker import process_environment
 from tests.training_cases import write_tiny_data
@@ -86,6 +87,19 @@ def test_a_split_keeps_empty_images_and_equal_file_names(tmp_path):
     assert [len(label.read_text().splitlines()) for label in labels] == [1, 0]
     assert [image.stem for image in images] == [label.stem for label in labels]
     assert (written.images, written.boxes) == (2, 1)
+
+
+def test_an_image_of_another_size_than_stated_is_refused(tmp_path):
+    coco = dataset({"bbox": [0, 0, 10, 10]}, images=2)  # 100 x 50
+    cv2.imwrite(str(tmp_path / "0.jpg"), np.zeros((50, 100, 3), np.uint8))
+    (tmp_path / "1.jpg").write_text("not a picture: the library names it")
+    check_sizes(coco, tmp_path)
+    cv2.imwrite(str(tmp_path / "1.jpg"), np.zeros((100, 50, 3), np.uint8))
+    with pytest.raises(
+        UserError, match="is 50 x 100 pixels, its annotations say 100 x 50"
+    ) as caught:
+        check_sizes(coco, tmp_path)
+    assert caught.value.where.endswith("1.jpg")
 
 
 def config_of(*overrides, **options):
@@ -331,5 +345,6 @@ def test_an_unreadable_image_ends_with_one_message(tmp_path, repository):
     )  # fmt: skip
     assert done.returncode == 2
     assert "1 of 12 training images cannot be read" in done.stderr
+    assert "train/0003.png" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "work" / "runs" / "yolo11").exists()

@@ -118,6 +118,10 @@ def results(tmp_path_factory, repository):
     return json.loads((folder / "results.json").read_text())
 
 
+def test_training_does_not_turn_images_that_boxes_refer_to_as_stored(results):
+    assert results["turned_shape"] == [20, 40, 3]
+
+
 @pytest.fixture(scope="module")
 def losses(results):
     return results["losses"]

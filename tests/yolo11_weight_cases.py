@@ -12,12 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from PIL import Image
 
 from data_tools.coco import read_coco
 from data_tools.files import write_json, write_text
 from data_tools.paths import RunPaths
 from models.config import resolve_config
 from models.training.random_state import seed_everything
+from models.yolo11 import library_training
 from models.yolo11.arguments import data_yaml, training_arguments
 from models.yolo11.dataset_files import write_split
 from models.yolo11.library_detection import build_model
@@ -47,8 +49,21 @@ def main() -> None:
     for weights in ([1, 1, 1], [0.5] * 3, [0] * 3, [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 1, 1],
                     [0, 1, 1]):  # fmt: skip
         cases[str(weights)] = losses(weighted, weights)
-    results = {"losses": cases, "batches": weights_by_class(folder, model)}
+    results = {
+        "losses": cases,
+        "batches": weights_by_class(folder, model),
+        "turned_shape": list(shape_of_turned_image(folder)),
+    }
     write_json(folder / "results.json", results)
+
+
+def shape_of_turned_image(folder):
+    """Return the shape that training sees of an image 40 wide and 20 high, tagged as turned."""
+    image = Image.new("RGB", (40, 20))
+    tags = image.getexif()
+    tags[0x0112] = 6  # orientation: turn by 90 degrees
+    image.save(folder / "turned.jpg", exif=tags)
+    return library_training.ultralytics.data.base.imread(str(folder / "turned.jpg")).shape
 
 
 def losses(criterion, weights):

@@ -107,9 +107,14 @@ def _check_size(
     if (width, height) == tuple(-(-side // factor) for side in size_wh):
         return
     full = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    height, width = full.shape[:2]
-    raise UserError(
-        f"the image is {width} x {height} pixels, its annotations say {size_wh[0]} x {size_wh[1]}",
+    raise wrong_size(full.shape[1::-1], size_wh, path)
+
+
+def wrong_size(found_wh: tuple[int, int], stated_wh: tuple[int, int], path: Path) -> UserError:
+    """Return the error for an image of another size than its annotations state."""
+    return UserError(
+        f"the image is {found_wh[0]} x {found_wh[1]} pixels, "
+        f"its annotations say {stated_wh[0]} x {stated_wh[1]}",
         where=path,
         expected="width and height of the pixels as stored (an EXIF orientation is not applied)",
         next_step="correct `width` and `height`, or put back the image that was annotated",

@@ -41,6 +41,14 @@ SCORE_KEYS = (
     "per_class",
 )
 
+# Why boxes of an annotation table are not trained on, or not as they stand.
+LEFT_OUT = {
+    "crowd": "crowd boxes left out",
+    "outside_image": "boxes outside their image left out",
+    "under_one_pixel": "boxes narrower or lower than a pixel left out",
+    "clipped": "boxes clipped to their image",
+}
+
 
 def torch_device(device: str, world: World) -> torch.device:
     """Return this process's device."""
@@ -101,6 +109,9 @@ def build_trainer(
     config, ema = run.config, run.config["ema"]
     share = world.share_of_batch(config["batch_size"])
     dataset = _train_dataset(run)
+    for reason, count in dataset.table.left_out.items():
+        if count:
+            display.message(f"train: {count} {LEFT_OUT[reason]}")
     if (dataset.table.weights != 1).any():
         use_box_weights(model.bbox_head)
     val_dataset = eval_dataset(config, run.data.val, run.data.image_root)

@@ -14,6 +14,7 @@ import numpy as np
 
 from data_tools.coco import CocoDataset
 from data_tools.files import write_json
+from models.data.decode import wrong_size
 from models.data.table import annotation_weights
 
 
@@ -87,6 +88,28 @@ def write_split(coco: CocoDataset, image_root: Path, folder: Path, split: str) -
         write_json(weights_file(folder), weights_of_stem)
     weighted = sum(weight != 1 for values in weights_of_stem.values() for weight in values)
     return WrittenSplit(len(coco.images), *(int(count) for count in counts), weighted)
+
+
+def check_sizes(coco: CocoDataset, image_root: Path) -> None:
+    """Check that images have the size that their annotations state; boxes are relative to it.
+
+    Files that cannot be opened are left to the library, which names them.
+
+    Raises:
+        UserError: naming the first image of another size.
+    """
+    from PIL import Image
+
+    for image in coco.images:
+        try:
+            with Image.open(image_root / image["file_name"]) as picture:
+                size = picture.size
+        except (OSError, Image.DecompressionBombError):
+            continue
+        if size != (image["width"], image["height"]):
+            raise wrong_size(
+                size, (image["width"], image["height"]), image_root / image["file_name"]
+            )
 
 
 def label_lines(

@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
+import ultralytics.data.base
 import ultralytics.data.utils
 import ultralytics.engine.trainer
 from torch import nn
 from ultralytics import settings
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.patches import imread
 
 from data_tools.coco import read_coco
 from data_tools.errors import UserError
@@ -52,11 +56,17 @@ def train(job: Mapping[str, Any], report: Callable[..., None]) -> None:
 
 
 def keep_to_itself() -> None:
-    """Switch off what ultralytics would send or fetch."""
+    """Switch off what ultralytics would send or fetch, and its turning of images."""
     settings.update({name: False for name in INTEGRATIONS})
     # Both would fetch files: a font for pictures that are not drawn, a network to test AMP with.
     ultralytics.data.utils.check_font = lambda *_: None
     ultralytics.engine.trainer.check_amp = lambda *_: True
+    ultralytics.data.base.imread = imread_as_stored
+
+
+def imread_as_stored(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
+    """Read an image without applying its orientation tag: COCO boxes refer to the stored pixels."""
+    return imread(path, flags | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def _epochs_done(last: Path) -> int:
@@ -120,13 +130,15 @@ class KitTrainer(DetectionTrainer):
 
     def announce(self) -> None:
         """Report where training begins; the loss weighs boxes from then on."""
-        read, wanted = len(self.train_loader.dataset), _images(self.paths, "train")
-        if read < wanted:
+        linked = set((library_folder(self.paths) / "dataset" / "images" / "train").iterdir())
+        refused = sorted(linked - {Path(name) for name in self.train_loader.dataset.im_files})
+        if refused:
             raise UserError(
-                f"{wanted - read} of {wanted} training images cannot be read or have labels that "
-                "ultralytics refuses",
-                where=self.job["image_root"],
-                next_step="python -m data_tools verify finds and names them",
+                f"{len(refused)} of {len(linked)} training images cannot be read or are of a kind "
+                "that ultralytics refuses",
+                where=refused[0].resolve(),
+                expected="files that python -m data_tools verify can decode, of a usual format",
+                next_step="mend or convert them, or choose another model",
             )
         if self.boxes is not None:
             self.model.criterion = WeightedDetectionLoss(self.model)
@@ -204,7 +216,3 @@ class KitTrainer(DetectionTrainer):
         if self.epoch == 0 or not self.paths.best_checkpoint.is_file():
             return -1.0
         return float(load_checkpoint(self.paths.best_checkpoint)["val"]["competition_map50"] or 0)
-
-
-def _images(paths: RunPaths, split: str) -> int:
-    return sum(1 for _ in (library_folder(paths) / "dataset" / "images" / split).iterdir())

@@ -25,7 +25,7 @@ from models.training.metrics_log import (
 )
 from models.training.progress import Display, make_display
 from models.yolo11.arguments import check_supported, data_yaml
-from models.yolo11.dataset_files import WrittenSplit, write_split
+from models.yolo11.dataset_files import WrittenSplit, check_sizes, write_split
 from models.yolo11.worker import ProcessFailedError, library_folder, run_job
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def _refuse_several_processes() -> None:
 
 
 def _write_dataset(run: PreparedRun, display: Display) -> None:
+    for coco in (run.data.train, run.data.val):
+        check_sizes(coco, run.data.image_root)
     folder = library_folder(run.paths) / "dataset"
     written = {
         "train": write_split(run.data.train, run.data.image_root, folder, "train"),
