@@ -12,6 +12,16 @@ from torch import Tensor
 
 from data_tools.errors import UserError
 
+# What unpickling raises on a file that is none.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+)
 # Under which key libraries keep the weights: mmdet, then this kit and Swin, then none.
 _WEIGHT_KEYS = ("state_dict", "model")
 
@@ -63,7 +73,7 @@ def _load_tensors_only(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(_inert_globals(path)):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"the file cannot be read as a checkpoint of tensors ({reason})",

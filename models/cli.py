@@ -78,7 +78,7 @@ def list_models(as_json: bool) -> None:
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.")
 @click.option("--batch", "batch_size", type=click.IntRange(1), help="Images per step, all GPUs.")
-@click.option("--seed", type=click.IntRange(0), default=42, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True)
 @click.option(
     "--init", metavar="none|imagenet|FILE", help="Initial weights; default: as the recipe."
 )

@@ -5,6 +5,7 @@ The `augment` block has its own table, `models.data.settings`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return _is_int(value) or (isinstance(value, float) and value == value)
+    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _is_bool(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,6 +85,9 @@ def _value_fault(key: str, present: Any, value: Any) -> str | None:
     if key in _SETTING_OF_KEY:
         setting = _SETTING_OF_KEY[key]
         valid, expected = setting.is_valid(value), setting.expected
+    elif key == "seed":
+        valid = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
+        expected = "a whole number from 0 to 4294967295"
     elif key == "init":
         valid, expected = isinstance(value, str) and bool(value), "none, imagenet or a file"
     elif key.startswith("augment."):
@@ -100,7 +104,7 @@ def _is_like(present: Any, value: Any) -> bool:
     if isinstance(present, bool) or isinstance(value, bool):
         return isinstance(present, bool) and isinstance(value, bool)
     if isinstance(present, (int, float)):
-        return isinstance(value, (int, float))
+        return isinstance(value, (int, float)) and math.isfinite(value)
     return isinstance(value, type(present))
 
 

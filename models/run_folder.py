@@ -24,6 +24,9 @@ from models.training.restart import forget_micro_batch
 
 # Settings that may change on resuming: they do not alter what is computed.
 FREE_TO_CHANGE = ("workers", "performance.", "checkpoint.", "log.")
+# What reading a run relies on; a file that was edited by hand may lack them.
+_RUN_KEYS = ("model", "experiment", "fold", "state", "command", "data", "train_file_names")
+_CONFIG_KEYS = ("model", "classes", "category_ids", "image_size_wh", "architecture", "augment")
 _PACKAGES = ("torch", "torchvision", "onedl-mmdetection", "onedl-mmcv", "numpy")
 
 
@@ -38,7 +41,7 @@ def read_run(paths: RunPaths) -> dict[str, Any]:
     Raises:
         UserError: the folder is not a run's.
     """
-    return _read_json(paths, paths.run_json)
+    return _read_json(paths, paths.run_json, _RUN_KEYS)
 
 
 def read_config(paths: RunPaths) -> dict[str, Any]:
@@ -47,10 +50,10 @@ def read_config(paths: RunPaths) -> dict[str, Any]:
     Raises:
         UserError: the folder is not a run's.
     """
-    return _read_json(paths, paths.config_json)
+    return _read_json(paths, paths.config_json, _CONFIG_KEYS)
 
 
-def _read_json(paths: RunPaths, path: Path) -> dict[str, Any]:
+def _read_json(paths: RunPaths, path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(
             f"this is not the folder of a run: it has no {path.name}",
@@ -59,9 +62,17 @@ def _read_json(paths: RunPaths, path: Path) -> dict[str, Any]:
             next_step="python -m models train MODEL --data DIR --fold K",
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise UserError(f"the file is not valid JSON ({error})", where=path) from None
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise UserError(
+            f"the file lacks {', '.join(missing)}",
+            where=path,
+            expected="the file as `python -m models train` wrote it",
+        )
+    return content
 
 
 def require_best_checkpoint(paths: RunPaths) -> None:

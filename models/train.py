@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,16 @@ from rich.console import Console
 
 from data_tools.coco import read_coco
 from data_tools.errors import UserError
-from data_tools.files import write_json
 from data_tools.paths import RunPaths, WorkPaths, experiment_name
 from models.config import resolve_config
-from models.leaks import leak_reasons, teacher_file_names
+from models.leaks import leak_reasons
 from models.registry import get_model
-from models.run_folder import (
-    clear_results,
-    discard_unless_begun,
-    existing_run,
-    file_record,
-    now_text,
-    read_run,
-    sole_trainer,
-    update_run,
-    versions,
-)
+from models.run_folder import existing_run, read_run, sole_trainer
+from models.run_record import close_run_folder, open_run_folder
 from models.training_data import TrainingData, read_training_data
+
+# What libraries raise where settings of the architecture do not fit together.
+UNFIT = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -152,21 +144,25 @@ def _train_with(
     if not is_main:
         return train_library(run, console)
     with sole_trainer(run.paths):
-        _open_run_folder(run)
+        open_run_folder(run)
         try:
             return train_library(run, console)
         except BaseException as error:
-            _close_run_folder(run, error)
-            raise
+            close_run_folder(run, error)
+            has_begun = run.paths.run_json.is_file()
+            if has_begun or not isinstance(error, UNFIT) or not _has_own_architecture(run):
+                raise
+            raise UserError(
+                "the model does not work with the settings under `architecture` "
+                f"({type(error).__name__}: {str(error).partition(chr(10))[0][:200]})",
+                where="--set architecture...",
+                expected="types, widths and options that fit together",
+                next_step="config.json of a run of the plain recipe shows what fits",
+            ) from error
 
 
-def _close_run_folder(run: PreparedRun, error: BaseException) -> None:
-    is_stop = type(error).__name__ == "Interruption" or isinstance(error, KeyboardInterrupt)
-    # A full disk may be why training ended: that message must not give way to this one.
-    with suppress(OSError):
-        update_run(run.paths, state="interrupted" if is_stop else "failed")
-        if isinstance(error, UserError):
-            discard_unless_begun(run.paths)
+def _has_own_architecture(run: PreparedRun) -> bool:
+    return any(text.startswith("architecture.") for text in run.request.overrides)
 
 
 def run_paths(request: TrainRequest) -> RunPaths:
@@ -175,9 +171,10 @@ def run_paths(request: TrainRequest) -> RunPaths:
     if request.pseudo is not None:
         info = read_coco(request.pseudo).info.get("boxcamp") or {}
         round_number = int(info.get("round") or 1)
-    name = request.name or experiment_name(
-        request.model, pseudo_round=round_number, mosaic=request.mosaic or 0.0
-    )
+    name = request.name
+    if name is None:
+        mosaic = request.mosaic or 0.0
+        name = experiment_name(request.model, pseudo_round=round_number, mosaic=mosaic)
     if "/" in name or name in ("", ".", ".."):
         raise UserError(f"--name {name!r} is no folder name", expected="a name without slashes")
     return WorkPaths(request.work_root).run(name, request.fold)
@@ -252,52 +249,6 @@ def _announce(run: PreparedRun, state: str, console: Console) -> None:
     lines.append(f"run folder: {run.paths.root}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _open_run_folder(run: PreparedRun) -> None:
-    request, data = run.request, run.data
-    if run.resume:
-        update_run(run.paths, state="running", resumed=now_text(), command=request.command)
-        write_json(run.paths.config_json, run.config)
-        return
-    record = {
-        "model": request.model,
-        "experiment": run.paths.root.parent.name,
-        "fold": request.fold,
-        "scale": run.config["scale"],
-        "seed": run.config["seed"],
-        "command": request.command,
-        "state": "running",
-        "started": now_text(),
-        "finished": None,
-        "versions": versions(),
-        "device": device_name(run.device),
-        "data_root": str(request.data_root),
-        "data": _data_record(request, data),
-        "dataset_fingerprints": {"train": data.train.fingerprint, "val": data.val.fingerprint},
-        "train_file_names": list(data.train.file_names),
-        "teacher_file_names": list(teacher_file_names(data.train)),
-        "leaked": list(run.leaked),
-    }
-    clear_results(run.paths)
-    write_json(run.paths.config_json, run.config)
-    write_json(run.paths.run_json, record)
-
-
-def _data_record(request: TrainRequest, data: TrainingData) -> dict[str, Any]:
-    plain = WorkPaths(request.work_root).train_json(request.fold)
-    return {
-        "train_json": file_record(plain),
-        "val_json": file_record(data.val_path),
-        "pseudo_json": None if request.pseudo is None else file_record(request.pseudo),
-    }
-
-
-def device_name(device: str) -> str:
-    """Return the GPU's name, or `cpu`."""
-    import torch
-
-    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
 
 
 def _finished(paths: RunPaths) -> Mapping[str, Any]:

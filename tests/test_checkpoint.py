@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,13 @@ import torch
 
 from data_tools.errors import UserError
 from data_tools.paths import RunPaths
-from models.training.checkpoint import load_checkpoint, load_last, save_checkpoint, save_last
+from models.training.checkpoint import (
+    _save,
+    load_checkpoint,
+    load_last,
+    save_checkpoint,
+    save_last,
+)
 from models.training.random_state import capture_random_state, restore_random_state
 
 
@@ -117,6 +125,34 @@ def test_full_disk_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.Monkey
         save_last(paths, state(2))
     assert [path.name for path in paths.checkpoints.iterdir()] == ["last.pt"]
     assert load_last(paths)[0]["step"] == 1
+
+
+def full_and_covered(state: object, file: object) -> None:
+    """What torch.save does where the disk fills up after its first block."""
+    try:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    finally:
+        raise RuntimeError("[enforce fail at inline_container.cc] . unexpected pos 64 vs 48")
+
+
+@pytest.mark.parametrize("save", [torch.save, full_and_covered])
+def test_a_full_disk_is_the_systems_error_not_torchs(
+    save: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        _save(Path("/dev/full"), {"weights": torch.zeros(100_000)})
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == "/dev/full"
+
+
+def test_another_failure_of_saving_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(*arguments: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(RuntimeError, match="a bug"):
+        _save(Path("/dev/full"), {})
 
 
 class Stranger:

@@ -264,3 +264,44 @@ def test_images_without_boxes_are_still_listed(paths: RunPaths, tmp_path: Path) 
     from data_tools.prediction_files import read_predictions
 
     assert read_predictions(out, test).image_ids.tolist() == [100, 101, 102]
+
+
+@pytest.mark.parametrize(
+    ("extra", "parts"),
+    [
+        (["--seed", 2**32], ["--seed"]),
+        (["--set", "seed=-1"], ["`seed` is -1, expected a whole number"]),
+        (["--set", "optimizer.lr=Infinity"], ["`optimizer.lr` is Infinity"]),
+        (["--name", ""], ["--name '' is no folder name"]),
+        (["--set", "architecture.backbone.type=ResNet"], ["TypeError", "--set architecture"]),
+        (["--set", "architecture.neck.out_channels=33"], ["RuntimeError", "--set architecture"]),
+    ],
+)
+def test_settings_that_cannot_be_leave_nothing_behind(
+    workspace: Path, extra: list[object], parts: list[str]
+) -> None:
+    before = sorted((workspace / "work").rglob("*"))
+    assert_one_message(run(*train_arguments(workspace, "--name", "wrong", *extra)), *parts)
+    assert sorted((workspace / "work").rglob("*")) == before
+
+
+@pytest.mark.parametrize("content", [b"bad\n", b"", b"\x80\x02", b"PK\x03\x04 no archive"])
+def test_first_weights_that_are_no_checkpoint(workspace: Path, content: bytes) -> None:
+    path = workspace / "bad.pt"
+    path.write_bytes(content)
+    result = run(*train_arguments(workspace, "--name", "bad_init", "--init", path))
+    assert_one_message(result, "cannot be read as a checkpoint", str(path))
+    assert not (workspace / "work" / "runs" / "bad_init").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("run.json", '{"model": "yolox"}', "the file lacks experiment, fold, state"),
+        ("run.json", "{", "the file is not valid JSON"),
+        ("run.json", "[]", "the file lacks model"),
+    ],
+)
+def test_a_record_edited_by_hand(tmp_path: Path, name: str, content: str, part: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert_one_message(run("predict", tmp_path, "--split", "val"), part, str(tmp_path / name))

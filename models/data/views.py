@@ -43,7 +43,7 @@ def parse_view(name: str) -> View:
     scale, hflip, vflip, turns = 1.0, False, False, 0
     for part in name.split("+"):
         matched = _SCALE.fullmatch(part)
-        if matched and float(matched[1]) > 0:
+        if matched and 0.1 <= float(matched[1]) <= 10:
             scale *= float(matched[1])
         elif part in ("hflip", "vflip", "identity") and not (turns and part != "identity"):
             hflip ^= part == "hflip"
@@ -53,7 +53,8 @@ def parse_view(name: str) -> View:
         else:
             raise UserError(
                 f"{name!r} is not a view",
-                expected=f"one of {', '.join(VIEW_NAMES)}, or flips, turns and a scale joined by +",
+                expected=f"one of {', '.join(VIEW_NAMES)} (FACTOR from 0.1 to 10), or flips, "
+                "turns and a scale joined by +",
                 next_step="for example --tta hflip --tta scale1.25 --tta hflip+rot90",
             )
     return View(name, scale, hflip, vflip, turns)

@@ -24,7 +24,19 @@ FORMAT_VERSION = 1
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, text, lists, dicts), whole or not at all."""
     with whole_file(path) as temporary:
-        torch.save({"format_version": FORMAT_VERSION, **state}, temporary)
+        _save(temporary, {"format_version": FORMAT_VERSION, **state})
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+    except (OSError, RuntimeError) as error:
+        # torch covers the system's refusal, such as a full disk, with a complaint of its own.
+        refusal = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(refusal, OSError):
+            raise
+        raise OSError(refusal.errno, refusal.strerror, str(path)) from None
 
 
 def save_last(paths: RunPaths, state: dict[str, Any]) -> None:

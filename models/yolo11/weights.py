@@ -13,7 +13,16 @@ from torch import Tensor
 
 from data_tools.errors import UserError
 
-_UNREADABLE = (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, ValueError, KeyError)
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+)
 
 
 class PickledObject:
@@ -64,13 +73,7 @@ def _load(path: Path) -> Any:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         with torch.serialization.safe_globals([(PickledObject, name) for name in names]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        RuntimeError,
-        ValueError,
-        KeyError,
-    ) as error:
+    except _UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"the weights cannot be read ({reason})", where=path) from None
 
