@@ -133,6 +133,31 @@ def _refuse_other_config(paths: RunPaths, config: Mapping[str, Any]) -> None:
         )
 
 
+def refuse_other_data(paths: RunPaths, data: Mapping[str, Any]) -> None:
+    """Check that a run goes on with the annotation files that it began with.
+
+    Args:
+        paths: folder of a run that began before.
+        data: as in the `data` entry of `run.json`.
+
+    Raises:
+        UserError: a file has another content, or there is another one.
+    """
+    before = read_run(paths)["data"]
+    changed = [
+        str((data[key] or before[key])["path"])
+        for key in data
+        if (data[key] or {}).get("sha256") != (before.get(key) or {}).get("sha256")
+    ]
+    if changed:
+        raise UserError(
+            f"the run there was started with other annotations: {', '.join(changed)}",
+            where=paths.root,
+            expected="the same files as before (run.json, `data`, has their SHA-256)",
+            next_step="put them back, or give another --name for a new run",
+        )
+
+
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():

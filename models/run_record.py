@@ -44,7 +44,7 @@ def open_run_folder(run: PreparedRun) -> None:
         "versions": versions(),
         "device": device_name(run.device),
         "data_root": str(request.data_root),
-        "data": _data_record(request, data),
+        "data": data_record(request, data),
         "dataset_fingerprints": {"train": data.train.fingerprint, "val": data.val.fingerprint},
         "train_file_names": list(data.train.file_names),
         "teacher_file_names": list(teacher_file_names(data.train)),
@@ -55,7 +55,8 @@ def open_run_folder(run: PreparedRun) -> None:
     write_json(run.paths.run_json, record)
 
 
-def _data_record(request: TrainRequest, data: TrainingData) -> dict[str, Any]:
+def data_record(request: TrainRequest, data: TrainingData) -> dict[str, Any]:
+    """Return paths and hashes of the annotation files of a run."""
     plain = WorkPaths(request.work_root).train_json(request.fold)
     return {
         "train_json": file_record(plain),

@@ -15,8 +15,8 @@ from data_tools.paths import RunPaths, WorkPaths, experiment_name
 from models.config import resolve_config
 from models.leaks import leak_reasons
 from models.registry import get_model
-from models.run_folder import existing_run, read_run, sole_trainer
-from models.run_record import close_run_folder, open_run_folder
+from models.run_folder import existing_run, read_run, refuse_other_data, sole_trainer
+from models.run_record import close_run_folder, data_record, open_run_folder
 from models.training_data import TrainingData, read_training_data
 
 # What libraries raise where settings of the architecture do not fit together.
@@ -131,6 +131,8 @@ def prepare(request: TrainRequest) -> tuple[PreparedRun, str]:
     paths = run_paths(request)
     # The main process decides, and opens the folder perhaps before the others look.
     state = existing_run(paths, config, resume=request.resume or not is_main_process())
+    if state != "fresh":
+        refuse_other_data(paths, data_record(request, data))
     return PreparedRun(request, config, paths, data, device, state == "resume", leaked), state
 
 

@@ -211,3 +211,24 @@ def test_validation_images_in_the_training_file_are_refused(root: Path, tmp_path
     shutil.copy(here / "data" / "train.json", here / "work" / "folds" / "train_0.json")
     with pytest.raises(UserError, match="4 of its 4 images are in the training file"):
         train(tiny_request(here), quiet_console())
+
+
+def test_a_run_does_not_go_on_with_other_annotations(root: Path, tmp_path: Path) -> None:
+    here = copy_of(root, tmp_path)
+    train(tiny_request(here, epochs=1), quiet_console())
+    paths = paths_of(here, "yolox")
+    paths.finished_json.unlink()  # as if it had been stopped
+    file = here / "work" / "folds" / "train_0.json"
+    whole = file.read_bytes()
+    coco = read_coco(file)
+    write_coco(file, dataclasses.replace(coco, annotations=coco.annotations[1:]))
+    again = tiny_request(here, epochs=1, resume=True)
+    with pytest.raises(UserError, match="started with other annotations") as caught:
+        train(again, quiet_console())
+    assert "train_0.json" in caught.value.what
+    with pytest.raises(UserError, match="started with other annotations"):
+        train(dataclasses.replace(again, pseudo=with_info(here, round=1), name="yolox"),
+              quiet_console())  # fmt: skip
+    file.write_bytes(whole)
+    train(again, quiet_console())
+    assert paths.finished_json.is_file()
