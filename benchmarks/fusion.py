@@ -33,13 +33,14 @@ from benchmarks.fusion_members import (
 from benchmarks.machine import machine_line
 from data_tools.coco import CocoDataset
 from data_tools.predictions import Predictions
-from data_tools.submission_csv import write_submission_csv
 from ensemble.chunks import usable_cores
 from ensemble.fuse import fuse_members
 from ensemble.fusion import FusedTable, fuse_table
 from ensemble.members import read_members
 from ensemble.settings import FusionSettings
 from ensemble.table import build_table
+from submit.format_writing import write_in_format
+from submit.formats import find_format, with_classes
 
 IOU = 0.6
 # ensemble-boxes takes minutes on the largest tables: then it is timed on every n-th image.
@@ -190,17 +191,19 @@ def check_same(fused: FusedTable, results: list, every: int) -> None:
 
 def print_csv_to_csv(originals: Sequence[Predictions], dataset: CocoDataset) -> None:
     """Print the time from three submission files to one."""
+    aistages = find_format("aistages")
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for number, member in enumerate(make_members(originals, 3)):
             paths.append(str(Path(folder) / f"member{number}.csv"))
-            write_submission_csv(paths[-1], member, dataset)
+            write_in_format(paths[-1], member, with_classes(dataset, member.labels), aistages)
         out = str(Path(folder) / "fused.csv")
 
         def ours() -> None:
             members = read_members(paths, dataset)
             fusion = fuse_members(members, dataset, FusionSettings(iou=IOU))
-            write_submission_csv(out, fusion.predictions, dataset)
+            written = with_classes(dataset, fusion.predictions.labels)
+            write_in_format(out, fusion.predictions, written, aistages)
 
         ours()
         our_seconds = best_time(ours, 5)

@@ -74,36 +74,6 @@ def read_submission_csv(path: str | Path, dataset: CocoDataset) -> Predictions:
     )
 
 
-def write_submission_csv(path: str | Path, predictions: Predictions, dataset: CocoDataset) -> None:
-    """Write every image of `dataset` in its order, boxes as they stand in `predictions`.
-
-    Numbers are printed as the shortest text that reads back as the same float32.
-
-    Raises:
-        UserError: an image of `dataset` was not predicted, or the other way round.
-    """
-    import polars as pl
-
-    boxes = predictions.boxes_xyxy
-    columns = [
-        pl.Series(predictions.labels),
-        pl.Series(predictions.scores),
-        *(pl.Series(boxes[:, corner]) for corner in range(4)),
-    ]
-    strings = join_boxes(columns, np.diff(predictions.offsets), trailing_space=True)
-    place = np.searchsorted(predictions.image_ids, dataset.image_ids)
-    place = np.minimum(place, max(len(predictions.image_ids) - 1, 0))
-    matches = len(dataset.images) == len(predictions.image_ids)
-    if not matches or (predictions.image_ids[place] != dataset.image_ids).any():
-        raise UserError(
-            "the predictions are not for exactly the images of the dataset", where=dataset.source
-        )
-    write_text_table(
-        path,
-        pl.DataFrame({"PredictionString": strings[place], "image_id": list(dataset.file_names)}),
-    )
-
-
 def read_text_table(path: str | Path) -> pl.DataFrame:
     """Read a CSV (`.csv` or `.csv.gz`) with a header, every column as text, nulls as ""."""
     import polars as pl

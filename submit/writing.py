@@ -10,6 +10,7 @@ import numpy as np
 from data_tools.boxes import clip_boxes
 from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
+from data_tools.files import refuse_overwriting
 from data_tools.predictions import Predictions, predictions_from_rows
 from submit.format_schema import SubmissionFormat
 from submit.format_writing import keeps_area, write_in_format
@@ -99,11 +100,12 @@ def write_submission(
         trim: what to leave out; None leaves everything.
 
     Raises:
-        UserError: an input is missing or broken, or made for other images, or the score floor is
-            no score.
+        UserError: an input is missing or broken, or made for other images, or would be replaced
+            by the output, or the score floor is no score.
     """
     from data_tools.prediction_files import read_predictions
 
+    refuse_overwriting([out], [predictions_file, images_file, format_file])
     trim = trim or Trim()
     if not 0 <= trim.score_floor <= 1:
         raise UserError(f"--score-floor is {trim.score_floor:g}", expected="a score from 0 to 1")

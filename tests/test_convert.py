@@ -213,6 +213,7 @@ def test_images_without_predictions_survive_a_csv_table(tmp_path, predictions):
     ("arguments", "message"),
     [
         (["nowhere", "--from", "coco", "--out", "b.json"], "the file does not exist"),
+        (["test.json", "--from", "coco", "--out", "./test.json"], "would replace a file that is"),
         (["test.json", "--from", "coco", "--out", "b.xlsx"], "is no annotation format"),
         (["a.parquet", "--from", "predictions", "--out", "b.csv"], "are not given"),
         (["a.parquet", "--from", "predictions", "--out", "b.xlsx"], "is no prediction format"),

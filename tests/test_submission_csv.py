@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from data_tools.coco import coco_from_dict
 from data_tools.errors import UserError
 from data_tools.predictions import predictions_from_rows
-from data_tools.submission_csv import read_submission_csv, write_submission_csv
+from data_tools.submission_csv import read_submission_csv
+from submit.format_writing import write_in_format
+from submit.formats import find_format, with_classes
 from tests.scoring_cases import dataset, predictions
 
 HEADER = "PredictionString,image_id\n"
@@ -114,9 +117,15 @@ def test_torn_gzip_and_missing_file_are_refused(tmp_path, images):
         read_submission_csv(tmp_path / "none.csv", images)
 
 
+def write_seeds_format(path, table, images):
+    """Write any label as its id, also one that the images' file does not list."""
+    classes_in_use = with_classes(replace(images, categories=()), table.labels)
+    write_in_format(path, table, classes_in_use, find_format("aistages"))
+
+
 def test_text_as_written(tmp_path, images):
     table = predictions(images, [(1, 2, 0.5, [1, 2, 3.25, 4]), (1, 1, 0.1, [0, 0, 9, 9])])
-    write_submission_csv(tmp_path / "out.csv", table, images)
+    write_seeds_format(tmp_path / "out.csv", table, images)
     assert (tmp_path / "out.csv").read_text() == (
         "PredictionString,image_id\n"
         "2 0.5 1.0 2.0 3.25 4.0 1 0.1 0.0 0.0 9.0 9.0 ,test/0001.jpg\n"
@@ -134,19 +143,13 @@ def test_written_in_the_order_of_the_dataset_whatever_the_ids(tmp_path):
         np.array([10, 20, 30]), np.array([10, 30]), np.array([1, 3]), np.array([0.5, 0.25]),
         np.array([[0, 0, 1, 1], [0, 0, 2, 2]]),
     )  # fmt: skip
-    write_submission_csv(tmp_path / "out.csv", table, images)
+    write_seeds_format(tmp_path / "out.csv", table, images)
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines[1:] == [
         "3 0.25 0.0 0.0 2.0 2.0 ,30.jpg",
         "1 0.5 0.0 0.0 1.0 1.0 ,10.jpg",
         ",20.jpg",
     ]
-
-
-def test_other_images_than_predicted_are_refused(tmp_path, images):
-    with pytest.raises(UserError, match="not for exactly the images"):
-        write_submission_csv(tmp_path / "out.csv", predictions(dataset(2)), images)
-    assert not (tmp_path / "out.csv").exists()
 
 
 NUMBERS = st.floats(0, 2000, width=32, allow_nan=False)
@@ -166,7 +169,7 @@ def test_reading_back_gives_the_same_float32_numbers(tmp_path_factory, rows, suf
          for image, label, score, a, b, c, d in rows],
     )  # fmt: skip
     path = tmp_path_factory.mktemp("csv") / f"out{suffix}"
-    write_submission_csv(path, table, images)
+    write_seeds_format(path, table, images)
     again = read_submission_csv(path, images)
     for column in ("image_ids", "offsets", "labels", "scores", "boxes_xyxy"):
         np.testing.assert_array_equal(getattr(again, column), getattr(table, column))
@@ -186,5 +189,5 @@ def test_real_submissions_read_as_they_are_and_write_back_byte_by_byte(real_data
         # 0.1 s; a loop over rows and boxes takes ten times as long.
         assert time.perf_counter() - start < 2
         assert len(table) == boxes
-        write_submission_csv(tmp_path / "out.csv", table, images)
+        write_seeds_format(tmp_path / "out.csv", table, images)
         assert (tmp_path / "out.csv").read_bytes() == gzip.decompress(source.read_bytes())

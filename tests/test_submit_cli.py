@@ -66,6 +66,14 @@ def test_write_orders_cuts_and_counts(files):
     assert "1 boxes dropped, nothing of them was inside the image" in result.output
 
 
+def test_write_does_not_replace_what_it_reads(files):
+    before = (files / "truth.json").read_bytes()
+    result = run("write", files / "val.parquet", "--images", files / "truth.json",
+                 "--out", files / "truth.json")  # fmt: skip
+    assert "the output would replace a file that is read" in mistake(result)
+    assert (files / "truth.json").read_bytes() == before
+
+
 def test_write_counts_what_the_user_leaves_out(files):
     result = write(files, "--score-floor", "0.6", "--max-per-image", "1")
     assert "1 boxes left out below the score floor" in result.output

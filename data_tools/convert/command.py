@@ -16,6 +16,7 @@ from data_tools.convert.table import coco_from_table
 from data_tools.convert.voc import coco_from_voc
 from data_tools.convert.yolo import coco_from_yolo, write_yolo
 from data_tools.errors import UserError
+from data_tools.files import refuse_overwriting
 from data_tools.prediction_files import read_predictions, write_predictions
 from data_tools.predictions import Predictions
 
@@ -55,6 +56,7 @@ def convert(request: ConvertRequest) -> str:
         raise UserError(
             "the file does not exist", where=request.source, expected=f"{request.kind} data"
         )
+    refuse_overwriting([request.out], [request.source, request.images])
     if request.kind == "predictions":
         return _convert_predictions(request)
     dataset = _read_annotations(request)
