@@ -23,12 +23,28 @@ COLUMNS = ("image_id", "label", "score", "xmin", "ymin", "xmax", "ymax", "view")
 READABLE = "prediction .parquet, submission .csv (or .csv.gz), COCO results .json"
 
 
+def require_parquet_name(path: str | Path) -> None:
+    """Raise `UserError` for a name that would promise another format than the file has."""
+    if Path(path).suffix != ".parquet":
+        raise UserError(
+            "a prediction file is written as Parquet",
+            where=path,
+            expected="a name that ends in .parquet",
+            next_step="for a CSV: python -m submit write FILE.parquet --images data/test.json "
+            "--out submission.csv",
+        )
+
+
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
     """Write a Parquet prediction file, whole or not at all.
 
     Rows are sorted by image, then by falling score. The file's metadata holds the images
     predicted (also those without boxes) and the provenance.
+
+    Raises:
+        UserError: the name does not end in .parquet.
     """
+    require_parquet_name(path)
     predictions = predictions.sorted_by_score()
     boxes = predictions.boxes_xyxy
     table = pa.table(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -121,13 +120,6 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Non
 
     if options["picture"] and not options["explain"]:
         raise click.UsageError("--picture needs --explain IMAGE")
-    if Path(out).suffix != ".parquet":
-        raise UserError(
-            "fused boxes are written as a prediction file",
-            where=out,
-            expected="a name ending in .parquet",
-            next_step="write it, then `python -m submit write` makes the CSV",
-        )
     request = _take_fusion_options(options)
     lines, table = run_fuse(members, images, out, request, **options)
     if table is not None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
 from data_tools.files import refuse_overwriting, write_json
-from data_tools.prediction_files import read_predictions, write_predictions
+from data_tools.prediction_files import read_predictions, require_parquet_name, write_predictions
 from ensemble.audit import audit
 from ensemble.explain import explain_image, find_image
 from ensemble.fuse import Fusion, fuse_members, leaking_members
@@ -45,6 +45,7 @@ def run_fuse(
     threads: int | None = None,
 ) -> tuple[list[str], Table | None]:
     """Fuse, write the result and where it came from; return lines and one image's table."""
+    require_parquet_name(out)
     dataset = read_coco(images)
     settings = with_class_ious(request, dataset)
     image_id = find_image(dataset, explain) if explain else None

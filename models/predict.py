@@ -13,7 +13,7 @@ from data_tools.coco import CocoDataset, read_coco
 from data_tools.errors import UserError
 from data_tools.files import sha256_of_file
 from data_tools.paths import DataPaths, RunPaths, WorkPaths
-from data_tools.prediction_files import write_predictions
+from data_tools.prediction_files import require_parquet_name, write_predictions
 from data_tools.predictions import Predictions
 from models.registry import get_model
 from models.run_folder import read_config, read_run, run_provenance
@@ -72,6 +72,7 @@ def predict(request: PredictRequest, console: Console) -> PredictedFile:
     coco, image_root = read_split(record, config, request)
     views = all_views(request.views)
     out = request.out or paths.predictions(request.split)
+    require_parquet_name(out)
     provenance = run_provenance(record, coco, views)
     device = choose_device(request.device)
     if get_model(config["model"]).library == "ultralytics":

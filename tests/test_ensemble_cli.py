@@ -156,7 +156,7 @@ def test_predictions_of_another_dataset_are_refused(two, space):
 
 def test_the_result_must_be_a_prediction_file(two, space):
     result = run("fuse", *two[:4], "--out", space.root / "out.csv")
-    assert result.exit_code == 2 and "a name ending in .parquet" in result.output
+    assert result.exit_code == 2 and "a name that ends in .parquet" in result.output
 
 
 def test_members_that_miss_images_are_named(two, space):

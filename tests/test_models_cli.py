@@ -177,6 +177,12 @@ def test_predict_says_what_it_wrote(paths: RunPaths) -> None:
 
 
 @pytest.mark.slow
+def test_predict_into_a_csv(paths: RunPaths, tmp_path: Path) -> None:
+    result = run("predict", paths.root, "--split", "val", "--out", tmp_path / "val.csv")
+    assert_one_message(result, "is written as Parquet", "python -m submit write")
+
+
+@pytest.mark.slow
 def test_unknown_view(paths: RunPaths) -> None:
     result = run("predict", paths.root, "--split", "val", "--tta", "upside")
     assert_one_message(result, "'upside' is not a view", "hflip", "rot90")

@@ -46,6 +46,13 @@ def test_parquet_gives_back_every_bit(tmp_path, boxes):
     assert again.provenance == ORIGIN
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a"])
+def test_a_name_of_another_format_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match="written as Parquet"):
+        write_predictions(tmp_path / name, some_predictions())
+    assert not list(tmp_path.iterdir())
+
+
 def test_rows_in_file_order_are_sorted_when_written(tmp_path):
     write_predictions(tmp_path / "a.parquet", some_predictions(row_order="file"))
     again = read_predictions(tmp_path / "a.parquet")
