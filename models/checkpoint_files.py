@@ -13,8 +13,9 @@ from torch import Tensor
 from data_tools.errors import UserError
 
 # What unpickling raises on a file that is none.
-_UNREADABLE = (
+UNREADABLE = (
     pickle.UnpicklingError,
+    zipfile.BadZipFile,
     RuntimeError,
     EOFError,
     ValueError,
@@ -73,7 +74,7 @@ def _load_tensors_only(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(_inert_globals(path)):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"the file cannot be read as a checkpoint of tensors ({reason})",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,17 +10,7 @@ import torch
 from torch import Tensor
 
 from data_tools.errors import UserError
-
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-)
+from models.checkpoint_files import UNREADABLE
 
 
 class PickledObject:
@@ -73,7 +61,7 @@ def _load(path: Path) -> Any:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         with torch.serialization.safe_globals([(PickledObject, name) for name in names]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"the weights cannot be read ({reason})", where=path) from None
 
