@@ -1,8 +1,9 @@
-"""Whether memory that is freed stays with the process, for training and predicting on the CPU.
+"""Whether memory that is freed stays with the process, for training on the CPU.
 
 A step on the CPU allocates and frees the same few hundred large tensors again and again. glibc
 hands blocks of more than 32 MB, and a heap whose end is free, back to the system each time, and
-the next step pays for every page anew: up to a sixth of its time (docs/performance/train_step.md).
+the next step pays for every page anew: up to an eighth of its time, see
+docs/performance/train_step.md.
 """
 
 from __future__ import annotations

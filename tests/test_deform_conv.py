@@ -316,3 +316,15 @@ def test_compiles(group_channels, backend):
     got = run(compiled, tensors, settings_, gradient)
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, **TOLERANCE)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("method", ["rows", "rows_recomputed"])
+def test_output_and_gradient_keep_the_format_of_the_input(method, memory_format):
+    """Layers behind are slow on a mixture of formats."""
+    tensors, settings_, gradient = draw_arguments(group_channels=16, groups=2)
+    image = tensors.pop("input").contiguous(memory_format=memory_format).requires_grad_()
+    output = deform_conv2d(image, **tensors, **settings_, method=method)
+    assert output.is_contiguous(memory_format=memory_format)
+    output.backward(gradient)
+    assert image.grad.is_contiguous(memory_format=memory_format)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
+import psutil
 import pytest
+import torch
+from rich.console import Console
+from torch.utils.data import Dataset
 
+from models.data.loader import BatchLoader
 from models.freed_memory import freed_memory_kept
+from models.training import session
 
 # A hundred times 64 MB, written and freed: how many pages did the system have to supply?
 COUNT_FAULTS = """
@@ -41,6 +49,42 @@ def test_pages_are_reused_inside_the_block_only(repository):
     assert after > 10 * kept
     assert 60 < kept_mb < 100, "one block of 64 MB, not a hundred"
     assert after_mb < 30
+
+
+class MemoryLeftPerSample(Dataset):
+    """Each sample is the MB of its own that the process has more after using and freeing 64."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> float:
+        process = psutil.Process()
+        before = process.memory_full_info().uss
+        np.ones(8 << 20)
+        return (process.memory_full_info().uss - before) / 2**20
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+def test_loading_workers_of_a_process_that_keeps_memory_do_not_keep_it():
+    with freed_memory_kept():
+        np.ones(8 << 20)  # the worker inherits these pages, and owns what it writes to
+        ((left_mb,),) = BatchLoader(MemoryLeftPerSample(), workers=1)
+    assert left_mb < 20
+
+
+@pytest.mark.parametrize(("device", "wanted"), [("cpu", True), ("cuda", False)])
+def test_training_keeps_memory_on_the_cpu(monkeypatch, device, wanted):
+    class ReachedError(Exception):
+        pass
+
+    def asked(active: bool) -> None:
+        assert active == wanted
+        raise ReachedError
+
+    monkeypatch.setattr(session, "torch_device", lambda name, world: torch.device(name))
+    monkeypatch.setattr(session, "freed_memory_kept", asked)
+    with pytest.raises(ReachedError):
+        session.train_detector(SimpleNamespace(device=device), Console())
 
 
 def test_an_inactive_block_asks_for_nothing(monkeypatch):
