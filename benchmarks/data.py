@@ -22,9 +22,9 @@ import sklearn
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.machine import machine_line
-from data_tools.coco import CocoDataset, coco_from_dict
-from data_tools.folds import greedy_folds, seed_scheme_folds, stratification_features
-from data_tools.image_facts import ImageFacts, near_duplicates, read_image_facts
+from data_tools.coco.dataset import CocoDataset, coco_from_dict
+from data_tools.folds.assign import greedy_folds, seed_scheme_folds, stratification_features
+from data_tools.pictures.facts import ImageFacts, near_duplicates, read_image_facts
 from data_tools.sample.ground import smooth_noise
 from data_tools.sample.layout import CLASS_NAMES, draw_layout
 

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import machine_line
-from models.freed_memory import freed_memory_kept
-from models.ops.deform_conv import deform_conv2d
-from models.ops.deform_conv_methods import METHODS, choose_method
+from models.engine.ops.deform_conv import deform_conv2d
+from models.engine.ops.deform_conv_methods import METHODS, choose_method
+from models.engine.ops.freed_memory import freed_memory_kept
 
 
 @dataclass(frozen=True)

@@ -31,16 +31,16 @@ from benchmarks.fusion_members import (
     tiled,
 )
 from benchmarks.machine import machine_line
-from data_tools.coco import CocoDataset
-from data_tools.predictions import Predictions
-from ensemble.chunks import usable_cores
+from data_tools.coco.dataset import CocoDataset
+from data_tools.predictions.table import Predictions
+from ensemble.engine import FusedTable, fuse_table
 from ensemble.fuse import fuse_members
-from ensemble.fusion import FusedTable, fuse_table
+from ensemble.kernels.chunks import usable_cores
+from ensemble.member_table import build_table
 from ensemble.members import read_members
 from ensemble.settings import FusionSettings
-from ensemble.table import build_table
-from submit.format_writing import write_in_format
-from submit.formats import find_format, with_classes
+from submit.formats.catalogue import find_format, with_classes
+from submit.formats.writing import write_in_format
 
 IOU = 0.6
 # ensemble-boxes takes minutes on the largest tables: then it is timed on every n-th image.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.coco import CocoDataset, coco_from_dict
-from data_tools.prediction_files import read_predictions
-from data_tools.predictions import Predictions, predictions_from_rows
+from data_tools.coco.dataset import CocoDataset, coco_from_dict
+from data_tools.predictions.files import read_predictions
+from data_tools.predictions.table import Predictions, predictions_from_rows
 
 SUBMISSIONS = Path(__file__).resolve().parents[2] / "shared" / "data" / "submissions"
 IMAGES, SIDE, CLASSES = 4871, 1024, 10

@@ -18,11 +18,11 @@ from typing import Any
 import ensemble_boxes
 import numpy as np
 
-from ensemble.nms import nms
-from ensemble.nmw import non_maximum_weighted
+from ensemble.one_image.nms import nms
+from ensemble.one_image.nmw import non_maximum_weighted
+from ensemble.one_image.soft_nms import soft_nms
+from ensemble.one_image.wbf import weighted_boxes_fusion
 from ensemble.settings import CONFIDENCE_TYPES
-from ensemble.soft_nms import soft_nms
-from ensemble.wbf import weighted_boxes_fusion
 
 TOLERANCE = 1e-6
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.machine import machine_line
-from data_tools.coco import coco_from_dict
-from data_tools.predictions import predictions_from_rows
-from experiments.image_bootstrap import OVERALL, ImageScorer, bootstrap_values
-from experiments.intervals import FEWEST_IMAGES, Interval, percentile_interval
-from submit.bootstrap import image_samples
+from data_tools.coco.dataset import coco_from_dict
+from data_tools.predictions.table import predictions_from_rows
+from scoring.uncertainty.bootstrap import image_samples
+from scoring.uncertainty.image_scorer import OVERALL, ImageScorer, bootstrap_values
+from scoring.uncertainty.intervals import FEWEST_IMAGES, Interval, percentile_interval
 
 # Boxes per class of the competition's training images.
 CLASS_COUNTS = np.array([3966, 6352, 897, 936, 982, 2943, 1263, 5178, 159, 468], dtype=float)

@@ -32,7 +32,7 @@ from benchmarks.training_peers import (
     draw_batch,
     upstreams_ways,
 )
-from models.training.epoch_switches import set_epoch_on_model
+from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_model
 
 MODELS = ("tood", "tood_dcn", "retinanet", "yolox")
 WINDOW = 10

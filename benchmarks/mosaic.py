@@ -22,11 +22,11 @@ import numpy as np
 import torch
 
 from benchmarks.machine import machine_line
-from data_tools.coco import CocoDataset, coco_from_dict, write_coco
-from models.data.dataset import TrainDataset
-from models.data.mosaic import draw_partners
-from models.data.sample import SampleKey
-from models.data.sampler import EpochSampler
+from data_tools.coco.dataset import CocoDataset, coco_from_dict, write_coco
+from models.engine.data.augment.mosaic import draw_partners
+from models.engine.data.dataset import TrainDataset
+from models.engine.data.sample import SampleKey
+from models.engine.data.sampler import EpochSampler
 
 WORKERS = 4
 """The measured process is one of four: it sees every fourth batch and a quarter of the cache."""
@@ -89,7 +89,7 @@ def our_samples(coco: CocoDataset, folder: Path, side: int, augment: dict[str, A
 
 def mmdet_samples(annotations: Path, folder: Path, side: int, kind: str) -> Iterator:
     """Yield samples of one of mmdet's pipelines, named as in `MMDET`, without end."""
-    from models.ops import mmcv_extension
+    from models.engine.ops import mmcv_extension
 
     mmcv_extension.install()
     import mmdet.datasets  # noqa: F401  registers the transforms

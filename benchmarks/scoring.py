@@ -19,11 +19,11 @@ import numpy as np
 from benchmarks.machine import machine_line
 from benchmarks.scoring_peers import faster_coco_eval, hotcoco, map_boxes, pycocotools
 from benchmarks.scoring_scenes import scenes
-from data_tools.coco import CocoDataset
-from data_tools.predictions import Predictions
-from submit.bootstrap import bootstrap_coco, bootstrap_competition, image_samples
-from submit.coco_metric import CocoMatcher, summarize
-from submit.competition_metric import CompetitionMatcher
+from data_tools.coco.dataset import CocoDataset
+from data_tools.predictions.table import Predictions
+from scoring.metrics.coco import CocoMatcher, summarize
+from scoring.metrics.competition import CompetitionMatcher
+from scoring.uncertainty.bootstrap import bootstrap_coco, bootstrap_competition, image_samples
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RESCORINGS = 20

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.coco import CocoDataset
-from data_tools.predictions import Predictions
+from data_tools.coco.dataset import CocoDataset
+from data_tools.predictions.table import Predictions
 
 Run = Callable[[], list[float]]
 

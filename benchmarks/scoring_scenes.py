@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.coco import CocoDataset, coco_from_dict, read_coco
-from data_tools.predictions import Predictions, predictions_from_rows
-from data_tools.submission_csv import read_submission_csv
+from data_tools.coco.dataset import CocoDataset, coco_from_dict, read_coco
+from data_tools.predictions.submission_csv import read_submission_csv
+from data_tools.predictions.table import Predictions, predictions_from_rows
 
 COPIES = 6
 QUICK_IMAGES = 300

@@ -19,8 +19,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.machine import machine_line
-from models.mmdet_library import ConfigDict, InstanceData, MessageHub, TOODHead
-from models.mmdet_modules import TaskAlignedHead
+from models.engine.libraries.mmdet.library import ConfigDict, InstanceData, MessageHub, TOODHead
+from models.engine.libraries.mmdet.modules import TaskAlignedHead
 from models.tood.recipe import FULL
 
 CLASSES, BOXES = 10, 5

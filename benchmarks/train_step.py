@@ -35,8 +35,8 @@ from benchmarks.training_peers import (
     draw_batch,
     upstreams_ways,
 )
-from models.data.sample import Sample
-from models.training.epoch_switches import set_epoch_on_model
+from models.engine.data.sample import Sample
+from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_model
 
 MODELS = ("tood", "tood_dcn", "retinanet", "yolox")
 TURNS = 2

@@ -2,7 +2,7 @@
 
 Stock is mmdet's detector with mmdet's assignment and loss, torchvision's compiled deformable
 convolution in place of mmcv's, mmengine's OptimWrapper or AmpOptimWrapper, plain SGD. The kit is
-`models.training.step.Stepper` with the recipe's settings. Both start from equal weights.
+`models.engine.training.step.Stepper` with the recipe's settings. Both start from equal weights.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.build import build_detector
-from models.config import resolve_config
-from models.data.sample import Sample
-from models.freed_memory import freed_memory_kept
-from models.performance.tood_loss import BatchedTaskAlignment
-from models.training.batch import to_model_inputs
-from models.training.distributed import World
-from models.training.optimizer import build_optimizer
-from models.training.step import Stepper
+from models.engine.config.resolve import resolve_config
+from models.engine.data.sample import Sample
+from models.engine.libraries.mmdet.batch import to_model_inputs
+from models.engine.libraries.mmdet.build import build_detector
+from models.engine.libraries.mmdet.tood_loss import BatchedTaskAlignment
+from models.engine.ops.freed_memory import freed_memory_kept
+from models.engine.training.distributed import World
+from models.engine.training.optimizer import build_optimizer
+from models.engine.training.step import Stepper
 
 CATEGORIES = tuple({"id": number, "name": f"class {number}"} for number in range(10))
 MODELS = ("tood", "tood_dcn", "retinanet", "yolox")
@@ -127,7 +127,7 @@ def upstreams_ways(active: bool) -> Iterator[None]:
             yield
         return
     with (
-        mock.patch("models.ops.deform_conv.choose_method", lambda *_: "torchvision"),
+        mock.patch("models.engine.ops.deform_conv.choose_method", lambda *_: "torchvision"),
         mock.patch.object(BatchedTaskAlignment, "_is_batched", lambda self: False),
     ):
         yield

@@ -17,16 +17,16 @@ import click
 from rich.console import Console
 
 from benchmarks.machine import machine_line
-from data_tools.coco import CocoDataset, read_coco
-from data_tools.command_line import CommandGroup
-from data_tools.paths import RunPaths
-from data_tools.predictions import Predictions
+from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.ground.command_line import CommandGroup
+from data_tools.ground.paths import RunPaths
+from data_tools.predictions.table import Predictions
 from ensemble.fuse import fuse_members
 from ensemble.members import Member
 from ensemble.settings import FusionSettings
+from models.engine.runs.folder import read_run
 from models.predict import PredictedFile, PredictRequest, predict, validation_file
-from models.run_folder import read_run
-from submit.scoring import score
+from scoring.score import score
 
 VIEWS = ("hflip", "vflip", "rot90", "rot180", "rot270", "scale0.8", "scale1.25")
 KEYS = ("competition_map50", "map", "map_small", "map_medium", "map_large")

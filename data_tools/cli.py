@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from data_tools.command_line import CommandGroup, advance
+from data_tools.folds.cli import split
+from data_tools.ground.command_line import CommandGroup, advance
 from data_tools.pseudo.cli import pseudo
-from data_tools.split_cli import split
 
 FilePath = click.Path(path_type=Path)
 
@@ -79,9 +79,9 @@ def verify(
     """
     import json
 
-    from data_tools.paths import DataPaths
-    from data_tools.verify import verify_dataset
-    from data_tools.verify_report import show
+    from data_tools.ground.paths import DataPaths
+    from data_tools.pictures.verify import verify_dataset
+    from data_tools.pictures.verify_text import show
 
     paths = DataPaths(data)
     with click.progressbar(length=1, label="Reading the images", file=sys.stderr) as bar:
@@ -113,9 +113,9 @@ def stats(coco: Path, against: Path | None, as_json: bool) -> None:
     """
     import json
 
-    from data_tools.coco import read_coco
-    from data_tools.stats import box_measures, distances, statistics
-    from data_tools.stats_report import show_distances, show_statistics
+    from data_tools.coco.dataset import read_coco
+    from data_tools.coco.statistics import box_measures, distances, statistics
+    from data_tools.coco.statistics_text import show_distances, show_statistics
 
     paths = [coco] if against is None else [coco, against]
     datasets = [read_coco(path) for path in paths]
@@ -184,8 +184,8 @@ def claim(data: Path, work: Path) -> None:
     Examples:
       python -m data_tools claim --data data --work work
     """
-    from data_tools.paths import DataPaths, WorkPaths
-    from data_tools.workspace import claim_work_folder
+    from data_tools.coco.workspace import claim_work_folder
+    from data_tools.ground.paths import DataPaths, WorkPaths
 
     outcome = claim_work_folder(DataPaths(data), WorkPaths(work))
     if outcome.moved_to is not None:

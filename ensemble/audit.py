@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data_tools.coco import CocoDataset
-from data_tools.predictions import Predictions
+from data_tools.coco.dataset import CocoDataset
+from data_tools.predictions.table import Predictions
+from ensemble.engine import fuse_table
 from ensemble.fuse import check_number_of_weights
-from ensemble.fusion import fuse_table
+from ensemble.member_table import MemberTable, build_table, select
 from ensemble.members import Member
 from ensemble.settings import FusionSettings
-from ensemble.table import MemberTable, build_table, select
 
 # Scores in a submission are often printed with three or four digits.
 SAME_SCORE = 1e-3

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from data_tools.command_line import CommandGroup
-from data_tools.errors import UserError
+from data_tools.ground.command_line import CommandGroup
+from data_tools.ground.errors import UserError
 from ensemble.settings import (
     CONFIDENCE_TYPES,
     DECAYS,

@@ -8,17 +8,19 @@ from pathlib import Path
 
 from rich.table import Table
 
-from data_tools.coco import CocoDataset, read_coco
-from data_tools.errors import UserError
-from data_tools.files import refuse_overwriting, write_json
-from data_tools.prediction_files import read_predictions, require_parquet_name, write_predictions
+from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import refuse_overwriting, write_json
+from data_tools.ground.progress import progress_bar
+from data_tools.predictions.files import read_predictions, require_parquet_name, write_predictions
 from ensemble.audit import audit
 from ensemble.explain import explain_image, find_image
 from ensemble.fuse import Fusion, fuse_members, leaking_members
 from ensemble.members import Member, read_members
 from ensemble.picture import check_picture_path, write_picture
-from ensemble.progress import progress_bar
-from ensemble.reporting import (
+from ensemble.settings import FusionRequest, FusionSettings, write_settings
+from ensemble.sources import fused_sources, sources_path, write_sources
+from ensemble.text import (
     audit_as_dict,
     audit_lines,
     explanation_table,
@@ -26,8 +28,6 @@ from ensemble.reporting import (
     rounded,
     tune_lines,
 )
-from ensemble.settings import FusionRequest, FusionSettings, write_settings
-from ensemble.sources import fused_sources, sources_path, write_sources
 from ensemble.tune import tune
 
 
@@ -157,7 +157,7 @@ def run_audit(
     found = audit(members, dataset, settings, old)
     scores = None
     if truth:
-        from submit.scoring import score
+        from scoring.score import score
 
         scores = score(found.correct, dataset), score(found.mistaken, dataset)
     if json_out:

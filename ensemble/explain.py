@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.errors import UserError
+from ensemble.engine import source_weights
 from ensemble.fuse import Fusion
-from ensemble.fusion import source_weights
 from ensemble.settings import FusionSettings
 from ensemble.sources import paired_iou
 

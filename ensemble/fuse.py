@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
-from data_tools.predictions import Predictions
-from data_tools.provenance import Provenance
-from ensemble.chunks import Progress
-from ensemble.fusion import FusedTable, fuse_table
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.errors import UserError
+from data_tools.predictions.provenance import Provenance
+from data_tools.predictions.table import Predictions
+from ensemble.engine import FusedTable, fuse_table
+from ensemble.kernels.chunks import Progress
+from ensemble.member_table import MemberTable, build_table
 from ensemble.members import Member
 from ensemble.settings import FusionSettings
-from ensemble.table import MemberTable, build_table
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def leaking_members(members: Sequence[Member], truth: CocoDataset) -> dict[str, 
     Images without annotations are no truth: nothing is scored on them, and training on their
     pseudo-labels is what they are for.
     """
-    from submit.leaks import leak_line, leak_report
+    from scoring.leaks import leak_line, leak_report
 
     if not truth.annotations:
         return {}

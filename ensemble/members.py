@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
-from data_tools.paths import RunPaths
-from data_tools.prediction_files import READABLE, read_predictions
-from data_tools.predictions import Predictions
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.errors import UserError
+from data_tools.ground.paths import RunPaths
+from data_tools.predictions.files import READABLE, read_predictions
+from data_tools.predictions.table import Predictions
 
 SPLITS = ("test", "val")
 SOURCES_SUFFIX = ".sources.parquet"  # written beside a fusion

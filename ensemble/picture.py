@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
-from data_tools.files import whole_file
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import whole_file
 from ensemble.explain import Explanation, class_names
 
 # Wong's palette: told apart by most colour-blind readers.

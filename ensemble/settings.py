@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from data_tools.errors import UserError
-from data_tools.files import write_json
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import write_json
 
 METHODS = ("wbf", "nms", "soft_nms", "nmw")
 CONFIDENCE_TYPES = ("avg", "max", "box_and_model_avg", "absent_model_aware_avg")
@@ -121,7 +121,7 @@ def members_of_settings(path: str | Path) -> tuple[str, ...]:
 
 
 def _settings_file(path: str | Path) -> dict[str, Any]:
-    from data_tools.coco import load_json
+    from data_tools.coco.dataset import load_json
 
     if not Path(path).is_file():
         raise UserError(

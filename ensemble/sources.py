@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.files import whole_file
+from data_tools.ground.files import whole_file
+from ensemble.engine import source_weights
 from ensemble.fuse import Fusion
-from ensemble.fusion import source_weights
 from ensemble.members import SOURCES_SUFFIX
 from ensemble.settings import FusionSettings
 

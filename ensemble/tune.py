@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.errors import UserError
 from ensemble.fuse import check_number_of_weights, fuse_members, leaking_members
 from ensemble.members import Member, on_images
 from ensemble.settings import CONFIDENCE_TYPES, FusionSettings
@@ -179,7 +179,7 @@ def _random_weight(generator: random.Random) -> float:
 
 def _evaluator(members: Sequence[Member], truth: CocoDataset, image_ids: np.ndarray) -> Evaluate:
     """Return a function that fuses and scores on some of the images."""
-    from submit.competition_metric import CompetitionMatcher
+    from scoring.metrics.competition import CompetitionMatcher
 
     part = truth.subset(image_ids)
     own = [replace(m, predictions=on_images(m.predictions, image_ids)) for m in members]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.errors import UserError
 from experiments.leaks import read_validation_truth, run_leaks
+from experiments.plan.spec import Experiment, read_experiment
+from experiments.plan.spec_file import SHIPPED
 from experiments.run_folder import Run, read_runs
-from experiments.spec import Experiment, read_experiment
-from experiments.spec_file import SHIPPED
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from data_tools.command_line import CommandGroup
-from data_tools.errors import UserError
+from data_tools.ground.command_line import CommandGroup
+from data_tools.ground.errors import UserError
 
 WORK = click.option(
     "--work", type=click.Path(path_type=Path), default=Path("work"), show_default=True,
@@ -106,15 +106,15 @@ def run_command(
 
     \b
     Examples:
-      python -m experiments run experiments/mosaic_smoke.yaml --dry-run
-      python -m experiments run experiments/dcn.yaml --scale smoke --seeds 42,43 --dry-run
+      python -m experiments run experiments/shipped/mosaic_smoke.yaml --dry-run
+      python -m experiments run experiments/shipped/dcn.yaml --scale smoke --seeds 42,43 --dry-run
     """
     import shlex
 
-    from experiments.commands import train_command
-    from experiments.plan import Place, plan_runs
-    from experiments.run_arms import run_experiment
-    from experiments.spec import read_experiment
+    from experiments.plan.commands import train_command
+    from experiments.plan.run_arms import run_experiment
+    from experiments.plan.runs import Place, plan_runs
+    from experiments.plan.spec import read_experiment
 
     place = Place(data, work)
     experiment = read_experiment(file, scale=scale, minutes=minutes)
@@ -165,10 +165,10 @@ def compare_command(
     """
     from rich.console import Console
 
-    from data_tools.files import write_json
-    from experiments.arms_on_disk import find_group
-    from experiments.compare import compare_groups
-    from experiments.comparison_text import comparison_text
+    from data_tools.ground.files import write_json
+    from experiments.compare.arms_on_disk import find_group
+    from experiments.compare.compare import compare_groups
+    from experiments.compare.text import comparison_text
 
     if len(runs) < 2:
         raise UserError("one run is not a comparison", expected="two runs or more: A B...")
@@ -213,7 +213,7 @@ def report_command(
       python -m experiments report
       python -m experiments report --work work --data data --out work/report.html
     """
-    from data_tools.paths import WorkPaths
+    from data_tools.ground.paths import WorkPaths
     from experiments.report.write import ReportOptions, write_report
 
     path = out or WorkPaths(work).report_html

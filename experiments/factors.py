@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_tools.errors import UserError
+from data_tools.ground.errors import UserError
 from experiments.run_folder import Run
 
 # Keys that follow from the data or say how a run was carried out: no cause of a different score.
@@ -15,7 +15,7 @@ NOT_A_FACTOR = ("config.workers", "config.performance", "config.checkpoint", "co
 # Keys that a factor brings with it: changing the detector is one change, however many keys of the
 # network that touches. Optimizer, schedule and augmentation are NOT part of it: holding them equal
 # is what makes a comparison of detectors one of detectors.
-# What `epochs` moves with it, in proportion: see `models.config.with_epochs`.
+# What `epochs` moves with it, in proportion: see `models.engine.config.resolve.with_epochs`.
 EPOCH_KEYS = (
     "config.schedule.milestones",
     "config.schedule.no_augment_epochs",

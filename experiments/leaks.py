@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_tools.coco import CocoDataset, read_coco
-from data_tools.errors import UserError
-from data_tools.files import sha256_of_file
-from data_tools.paths import WorkPaths
-from data_tools.predictions import Predictions
-from data_tools.provenance import Provenance
+from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import sha256_of_file
+from data_tools.ground.paths import WorkPaths
+from data_tools.predictions.provenance import Provenance
+from data_tools.predictions.table import Predictions
 from experiments.run_folder import Run
-from submit.leaks import leak_report
+from scoring.leaks import leak_report
 
 
 def validation_truth_path(run: Run, work: Path) -> Path:

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from data_tools.coco import load_json
-from data_tools.errors import UserError
-from data_tools.paths import RunPaths, WorkPaths
+from data_tools.coco.dataset import load_json
+from data_tools.ground.errors import UserError
+from data_tools.ground.paths import RunPaths, WorkPaths
 
 # Ends the name of a run of one epoch that was trained only to measure its time: no result.
 TIMING_SUFFIX = "-timing"

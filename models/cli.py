@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from data_tools.command_line import CommandGroup
+from data_tools.ground.command_line import CommandGroup
 from models.registry import MODELS, SCALES
 
 
@@ -116,11 +116,11 @@ def train(processes: int, **options: Any) -> None:
     """
     from rich.console import Console
 
-    from models.launch import is_launched, launch
-    from models.run_folder import command_text
+    from models.engine.runs.folder import command_text
+    from models.engine.runs.restart import OUT_OF_MEMORY_STATUS, SmallerPassesNeeded
+    from models.engine.training.launch import is_launched, launch
+    from models.engine.training.resuming.interrupt import Interruption
     from models.train import TrainRequest, is_main_process, train
-    from models.training.interrupt import Interruption
-    from models.training.restart import OUT_OF_MEMORY_STATUS, SmallerPassesNeeded
 
     _quiet_libraries()
     console = Console()
@@ -191,8 +191,8 @@ def predict(splits: tuple[str, ...], **options: Any) -> None:
     """
     from rich.console import Console
 
+    from models.engine.training.resuming.interrupt import Interruption
     from models.predict import PredictRequest, predict
-    from models.training.interrupt import Interruption
 
     if options["out"] is not None and len(splits) > 1:
         raise click.UsageError("--out names one file: give one --split with it")

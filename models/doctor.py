@@ -141,7 +141,7 @@ def opencv_finding(installed: Mapping[str, str]) -> Finding:
 
 
 def _operators_finding() -> Finding:
-    from models.ops import mmcv_extension
+    from models.engine.ops import mmcv_extension
 
     try:
         mmcv_extension.install()
@@ -230,7 +230,7 @@ def _free_bytes(folder: Path) -> int | None:
 
 def weights_finding() -> Finding:
     """Say which published weights are in the cache."""
-    from models.weight_files import COCO_FILES, IMAGENET_FILES, cache_folder
+    from models.engine.weights.published import COCO_FILES, IMAGENET_FILES, cache_folder
 
     files = {file.file_name for file in (*IMAGENET_FILES.values(), *COCO_FILES.values())}
     present = sorted(name for name in files if (cache_folder() / name).is_file())

@@ -9,16 +9,16 @@ from typing import Any
 
 from rich.console import Console
 
-from data_tools.coco import CocoDataset, read_coco
-from data_tools.errors import UserError
-from data_tools.files import sha256_of_file
-from data_tools.paths import DataPaths, RunPaths, WorkPaths
-from data_tools.prediction_files import require_parquet_name, write_predictions
-from data_tools.predictions import Predictions
+from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import sha256_of_file
+from data_tools.ground.paths import DataPaths, RunPaths, WorkPaths
+from data_tools.predictions.files import require_parquet_name, write_predictions
+from data_tools.predictions.table import Predictions
+from models.engine.runs.folder import read_config, read_run, run_provenance
+from models.engine.runs.training_data import require_images
 from models.registry import get_model
-from models.run_folder import read_config, read_run, run_provenance
 from models.train import choose_device
-from models.training_data import require_images
 
 SPLITS = ("val", "test")
 PLAIN_VIEW = "plain"
@@ -76,9 +76,9 @@ def predict(request: PredictRequest, console: Console) -> PredictedFile:
     provenance = run_provenance(record, coco, views)
     device = choose_device(request.device)
     if get_model(config["model"]).library == "ultralytics":
-        from models.yolo11.predict import predict_yolo11 as predict_library
+        from models.engine.libraries.ultralytics.predict import predict_yolo11 as predict_library
     else:
-        from models.tta import predict_views as predict_library
+        from models.engine.training.tta import predict_views as predict_library
     predictions, seconds = predict_library(
         paths,
         config,
@@ -101,7 +101,7 @@ def all_views(extra: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UserError: a name is no view, or is there twice.
     """
-    from models.data.views import parse_view
+    from models.engine.data.views import parse_view
 
     names = [PLAIN_VIEW, *(name for name in extra if name not in (PLAIN_VIEW, "identity"))]
     for name in names[1:]:

@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from data_tools.errors import UserError
+from data_tools.ground.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from typing import Any
 
 from rich.console import Console
 
-from data_tools.coco import read_coco
-from data_tools.errors import UserError
-from data_tools.paths import RunPaths, WorkPaths, experiment_name
-from models.config import resolve_config
-from models.leaks import leak_reasons
+from data_tools.coco.dataset import read_coco
+from data_tools.ground.errors import UserError
+from data_tools.ground.paths import RunPaths, WorkPaths, experiment_name
+from models.engine.config.resolve import resolve_config
+from models.engine.runs.folder import existing_run, read_run, refuse_other_data, sole_trainer
+from models.engine.runs.leaks import leak_reasons
+from models.engine.runs.record import close_run_folder, data_record, open_run_folder
+from models.engine.runs.training_data import TrainingData, read_training_data
 from models.registry import get_model
-from models.run_folder import existing_run, read_run, refuse_other_data, sole_trainer
-from models.run_record import close_run_folder, data_record, open_run_folder
-from models.training_data import TrainingData, read_training_data
 
 # What libraries raise where settings of the architecture do not fit together.
 UNFIT = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
@@ -100,7 +100,7 @@ def train(request: TrainRequest, console: Console) -> Mapping[str, Any]:
 
     Raises:
         UserError: anything about the request, the data or the folder that cannot be.
-        models.training.interrupt.Interruption: stopped by a signal; a checkpoint is saved.
+        Interruption: stopped by a signal; a checkpoint is saved.
     """
     run, state = prepare(request)
     if state == "finished":
@@ -140,9 +140,9 @@ def _train_with(
     library: str, run: PreparedRun, is_main: bool, console: Console
 ) -> Mapping[str, Any]:
     if library == "ultralytics":
-        from models.yolo11.train import train_yolo11 as train_library
+        from models.engine.libraries.ultralytics.train import train_yolo11 as train_library
     else:
-        from models.training.session import train_detector as train_library
+        from models.engine.libraries.mmdet.session import train_detector as train_library
     if not is_main:
         return train_library(run, console)
     with sole_trainer(run.paths):
@@ -233,7 +233,7 @@ def _checked_leaks(request: TrainRequest, data: TrainingData) -> tuple[str, ...]
 
 def is_main_process() -> bool:
     """Tell whether this process writes files and talks to the terminal."""
-    from models.training.distributed import world_from_environment
+    from models.engine.training.distributed import world_from_environment
 
     return world_from_environment().is_main
 

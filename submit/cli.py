@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from data_tools.command_line import CommandGroup
-from data_tools.errors import UserError
-from data_tools.paths import WorkPaths
+from data_tools.ground.command_line import CommandGroup
+from data_tools.ground.errors import UserError
+from data_tools.ground.paths import WorkPaths
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FORMAT_FILE = click.option(
@@ -56,7 +56,7 @@ def write(
           --out work/submission_kaggle.csv --format kaggle
     """
     from submit.trimming import Trim
-    from submit.writing import write_submission, write_text
+    from submit.write import write_submission, write_text
 
     report = write_submission(
         predictions_file,
@@ -94,8 +94,8 @@ def check(
       python -m submit check work/submission.csv --images data/test.json \\
           --against work/submission.csv
     """
-    from submit.check_report import check_text, json_text
-    from submit.checks import check_file, unreadable
+    from submit.checks.preflight import check_file, unreadable
+    from submit.checks.text import check_text, json_text
 
     try:
         result = check_file(submission, images, format_name=format_name, format_file=format_file)
@@ -107,7 +107,7 @@ def check(
     if against is not None and result.errors:
         difference = {"against": str(against), "not_compared": "the file has errors"}
     elif against is not None:
-        from submit.comparison import compare_files
+        from submit.scores.changes import compare_files
 
         difference = compare_files(
             against, submission, images, format_name=format_name, format_file=format_file
@@ -136,7 +136,7 @@ def plan(predictions_file: Path, truth: Path, loss: float, as_json: bool) -> Non
       python -m submit plan work/ensemble/val.parquet --truth work/folds/val_3.json
       python -m submit plan work/ensemble/val.parquet --truth work/folds/val_3.json --loss 0.002
     """
-    from submit.check_report import json_text
+    from submit.checks.text import json_text
     from submit.plan import plan_file, plan_text
 
     result = plan_file(predictions_file, truth, loss=loss)
@@ -158,8 +158,8 @@ def diagnose(
     Examples:
       python -m submit diagnose work/ensemble/val.parquet --truth work/folds/val_3.json
     """
-    from submit.diagnosis import diagnose_file
-    from submit.diagnosis_report import diagnosis_text
+    from submit.scores.diagnosis_text import diagnosis_text
+    from submit.scores.of_file import diagnose_file
 
     result = diagnose_file(
         predictions_file, truth, score_threshold=score_threshold, json_file=json_file
@@ -176,7 +176,7 @@ def formats(format_file: Path | None) -> None:
     Examples:
       python -m submit formats
     """
-    from submit.formats import load_formats
+    from submit.formats.catalogue import load_formats
 
     for name, entry in load_formats(format_file).items():
         click.echo(f"{name:<18} {entry.description}")
@@ -223,8 +223,8 @@ def score(
           --truth work/folds/val_3.json --json work/yolox_score.json
       python -m submit score work/ensemble/val.parquet --truth work/folds/val_3.json --disagree
     """
-    from submit.score_report import score_text
-    from submit.scoring import score_file
+    from submit.scores.of_file import score_file
+    from submit.scores.score_text import score_text
 
     result = score_file(
         predictions_file,
@@ -250,7 +250,7 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> None:
       python -m submit table work/runs/yolox/fold3/predictions/val.parquet \\
           work/ensemble/val.parquet --truth work/folds/val_3.json
     """
-    from submit.score_table import score_table, table_text
+    from submit.scores.table import score_table, table_text
 
     click.echo(table_text(score_table(predictions_files, truth)))
 
@@ -301,10 +301,10 @@ def log(
           --truth work/folds/val_3.json
       python -m submit log work/submission.csv --leaderboard 0.6153
     """
-    from submit.check_report import json_text
-    from submit.ledger import find_score, log_submission
-    from submit.ledger_file import read_ledger
-    from submit.ledger_report import ledger_summary, ledger_text
+    from submit.checks.text import json_text
+    from submit.ledger.entries import find_score, log_submission
+    from submit.ledger.file import read_ledger
+    from submit.ledger.text import ledger_summary, ledger_text
 
     about_file = (validation, truth, score_json, leaderboard, note)
     if submission is None and any(value is not None for value in about_file):

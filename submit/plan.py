@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.coco import CocoDataset, read_coco
-from data_tools.errors import UserError
-from data_tools.predictions import Predictions
-from submit.check_report import size_text
-from submit.competition_metric import CompetitionMatcher
-from submit.format_reading import read_any
-from submit.format_writing import printed_lengths
-from submit.leaks import leak_line, leak_report
+from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.ground.errors import UserError
+from data_tools.predictions.table import Predictions
+from scoring.leaks import leak_line, leak_report
+from scoring.metrics.competition import CompetitionMatcher
+from submit.checks.text import size_text
+from submit.formats.writing import printed_lengths
+from submit.read import read_any
 from submit.trimming import Trim, kept_by
-from submit.writing import prepared
+from submit.write import prepared
 
 CAPS = (10, 20, 30, 50, 70, 100, 150, 200, 300)
 SCORE_DIGITS = (None, 6, 5, 4, 3, 2)

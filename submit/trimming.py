@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.predictions import Predictions
+from data_tools.predictions.table import Predictions
 
 
 @dataclass(frozen=True)

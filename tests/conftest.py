@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.demo import Demo, make_demo
+from tests.builders.demo import Demo, make_demo
 
 # A busy machine must not fail a property: hypothesis gives each example 0.2 s by default.
 settings.register_profile("boxcamp", deadline=None)

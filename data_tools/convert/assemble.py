@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_tools.coco import CocoDataset, coco_from_dict
-from data_tools.errors import UserError
+from data_tools.coco.dataset import CocoDataset, coco_from_dict
+from data_tools.ground.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 

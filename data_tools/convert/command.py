@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_tools.coco import CocoDataset, read_coco, write_coco
+from data_tools.coco.dataset import CocoDataset, read_coco, write_coco
 from data_tools.convert.predictions import (
     is_prediction_table,
     read_prediction_table,
@@ -15,10 +15,10 @@ from data_tools.convert.predictions import (
 from data_tools.convert.table import coco_from_table
 from data_tools.convert.voc import coco_from_voc
 from data_tools.convert.yolo import coco_from_yolo, write_yolo
-from data_tools.errors import UserError
-from data_tools.files import refuse_overwriting
-from data_tools.prediction_files import read_predictions, write_predictions
-from data_tools.predictions import Predictions
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import refuse_overwriting
+from data_tools.predictions.files import read_predictions, write_predictions
+from data_tools.predictions.table import Predictions
 
 ANNOTATION_SOURCES = ("coco", "voc", "yolo", "csv")
 PREDICTION_SUFFIXES = (".parquet", ".json", ".csv")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
-from data_tools.files import whole_file, write_json
-from data_tools.predictions import Predictions, predictions_from_rows
-from data_tools.provenance import Provenance
-from data_tools.text_tables import read_table
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import whole_file, write_json
+from data_tools.ground.text_tables import read_table
+from data_tools.predictions.provenance import Provenance
+from data_tools.predictions.table import Predictions, predictions_from_rows
 
 TABLE_COLUMNS = ("image_id", "file_name", "label", "score", "xmin", "ymin", "xmax", "ymax")
 # What the columns that are read back hold.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_tools.coco import CocoDataset
+from data_tools.coco.dataset import CocoDataset
 from data_tools.convert.assemble import (
     BoxEntry,
     ImageEntry,
@@ -12,8 +12,8 @@ from data_tools.convert.assemble import (
     image_size,
     whole_pixels,
 )
-from data_tools.errors import UserError
-from data_tools.text_tables import read_table
+from data_tools.ground.errors import UserError
+from data_tools.ground.text_tables import read_table
 
 COLUMNS = ("file_name", "class", "xmin", "ymin", "xmax", "ymax")
 BOX_COLUMNS = COLUMNS[2:]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from data_tools.coco import CocoDataset
+from data_tools.coco.dataset import CocoDataset
 from data_tools.convert.assemble import BoxEntry, ImageEntry, assemble, whole_pixels
-from data_tools.errors import UserError
+from data_tools.ground.errors import UserError
 
 
 def coco_from_voc(folder: Path, *, zero_based: bool = False) -> CocoDataset:

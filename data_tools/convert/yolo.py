@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from data_tools.coco import CocoDataset
+from data_tools.coco.dataset import CocoDataset
 from data_tools.convert.assemble import BoxEntry, ImageEntry, assemble, image_files, image_size
-from data_tools.errors import UserError
-from data_tools.staging import staged_files
+from data_tools.ground.errors import UserError
+from data_tools.ground.staging import staged_files
 
 CLASSES_FILE = "classes.txt"
 

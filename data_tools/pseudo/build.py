@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from data_tools.boxes import clip_boxes, xyxy_to_xywh
-from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
-from data_tools.predictions import Predictions
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.boxes import clip_boxes, xyxy_to_xywh
+from data_tools.ground.errors import UserError
+from data_tools.predictions.table import Predictions
 from data_tools.pseudo.thresholds import Thresholds
 
 WeightRule = Literal["one", "score"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_tools.command_line import advance
-from data_tools.errors import UserError
+from data_tools.ground.command_line import advance
+from data_tools.ground.errors import UserError
 
 if TYPE_CHECKING:
     from data_tools.pseudo.command import PseudoResult

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from data_tools.coco import CocoDataset, read_coco, write_coco
-from data_tools.errors import UserError
-from data_tools.files import refuse_overwriting, sha256_of_file
-from data_tools.image_facts import ImageFacts
-from data_tools.prediction_files import read_predictions
-from data_tools.predictions import Predictions
+from data_tools.coco.dataset import CocoDataset, read_coco, write_coco
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import refuse_overwriting, sha256_of_file
+from data_tools.pictures.facts import ImageFacts
+from data_tools.predictions.files import read_predictions
+from data_tools.predictions.table import Predictions
 from data_tools.pseudo.build import PseudoCounts, build_pseudo_set
 from data_tools.pseudo.duplicates import DuplicateReport, find_test_duplicates
 from data_tools.pseudo.request import PseudoRequest

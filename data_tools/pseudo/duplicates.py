@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_tools.errors import UserError
-from data_tools.image_facts import ImageFacts, near_duplicates, read_image_facts
+from data_tools.ground.errors import UserError
+from data_tools.pictures.facts import ImageFacts, near_duplicates, read_image_facts
 
 EXAMPLES = 5
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from data_tools.errors import UserError
+from data_tools.ground.errors import UserError
 from data_tools.pseudo.build import PseudoRules
 
 FOLD_PLACEHOLDER = "{fold}"

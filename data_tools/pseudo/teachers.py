@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from data_tools.coco import CocoDataset, read_coco
-from data_tools.errors import UserError
-from data_tools.files import sha256_of_file
-from data_tools.paths import WorkPaths
-from data_tools.provenance import Provenance
-from data_tools.split import read_split
+from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.folds.split import read_split
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import sha256_of_file
+from data_tools.ground.paths import WorkPaths
+from data_tools.predictions.provenance import Provenance
 
 
 def validation_file_names(train: CocoDataset, train_path: Path, val_path: Path | None) -> set[str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.boxes import iou_matrix
-from data_tools.coco import CocoDataset
-from data_tools.errors import UserError
-from data_tools.predictions import Predictions
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.boxes import iou_matrix
+from data_tools.ground.errors import UserError
+from data_tools.predictions.table import Predictions
 
 # A class with fewer out-of-fold boxes than this gets the threshold of all classes together: the
 # precision of nineteen boxes says little.

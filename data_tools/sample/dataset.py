@@ -11,13 +11,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data_tools.errors import UserError
-from data_tools.files import write_json
-from data_tools.paths import DataPaths
-from data_tools.provenance import KIT_VERSION
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import write_json
+from data_tools.ground.paths import DataPaths
+from data_tools.ground.staging import staged_files
+from data_tools.predictions.provenance import KIT_VERSION
 from data_tools.sample.layout import CLASS_NAMES, draw_layout
 from data_tools.sample.scene import Scene, render_scene
-from data_tools.staging import staged_files
 
 JPEG_QUALITY = 92
 SPLITS = ("train", "test")

@@ -9,21 +9,27 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from data_tools.files import write_text
-from data_tools.paths import WorkPaths
-from experiments.report.confusion import confusion_section
-from experiments.report.error_split import error_figures
-from experiments.report.experiment_tables import experiment_sections
-from experiments.report.figures import bar_figures, curve_figures
-from experiments.report.gather import Material, gather
-from experiments.report.health import annotated_part, health_section, predicted_part
-from experiments.report.history import Change, change_since, last_best, read_history, remember
-from experiments.report.outcomes import best_f1_threshold
-from experiments.report.pr_curves import pr_curves
-from experiments.report.records import kit_record, run_records, source_records
-from experiments.report.render import render_page
-from experiments.report.verdict import headline, score_table
-from experiments.report.viewer_section import viewer_section
+from data_tools.ground.files import write_text
+from data_tools.ground.paths import WorkPaths
+from experiments.report.gathered.gather import Material, gather
+from experiments.report.gathered.history import (
+    Change,
+    change_since,
+    last_best,
+    read_history,
+    remember,
+)
+from experiments.report.gathered.outcomes import best_f1_threshold
+from experiments.report.gathered.records import kit_record, run_records, source_records
+from experiments.report.page.figures import bar_figures, curve_figures
+from experiments.report.page.render import render_page
+from experiments.report.sections.confusion import confusion_section
+from experiments.report.sections.error_split import error_figures
+from experiments.report.sections.experiment_tables import experiment_sections
+from experiments.report.sections.health import annotated_part, health_section, predicted_part
+from experiments.report.sections.pr_curves import pr_curves
+from experiments.report.sections.verdict import headline, score_table
+from experiments.report.sections.viewer_images import viewer_section
 from experiments.run_folder import Run
 
 MAX_PAGE_BYTES = 19_500_000
@@ -147,8 +153,8 @@ def _health(material: Material) -> dict[str, Any] | None:
 
 
 def _predicted_test(material: Material) -> Any:
-    from data_tools.errors import UserError
-    from data_tools.prediction_files import read_predictions
+    from data_tools.ground.errors import UserError
+    from data_tools.predictions.files import read_predictions
 
     path = WorkPaths(material.work).fused("test")
     if material.test is None or material.fusion is None or not path.is_file():

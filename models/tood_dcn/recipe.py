@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.merging import merged
+from models.engine.config.merging import merged
 from models.tood import recipe as tood
 
 # `fallback_on_stride` False: also the layers that halve the map are deformable.

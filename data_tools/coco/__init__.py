@@ -1,0 +1,1 @@
+"""COCO annotation files: read, checked, described; and whose dataset a work folder holds."""

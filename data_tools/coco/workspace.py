@@ -1,0 +1,91 @@
+"""Keep one work folder to one dataset: results of two datasets must never meet in a fusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_tools.coco.dataset import load_json
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import sha256_of_file, write_json
+from data_tools.ground.paths import DataPaths, WorkPaths
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Outcome of claiming a work folder: `status` is new, same, or moved (to `moved_to`)."""
+
+    status: str
+    moved_to: Path | None = None
+
+
+def claim_work_folder(data: DataPaths, work: WorkPaths) -> Claim:
+    """Record that `work` belongs to `data`, by the contents of its annotation files.
+
+    A folder that belongs to the built-in sample gives way: it is moved to `<work>-sample`, because
+    trying the kit before the data arrives is the normal first step. Any other is left alone.
+
+    Raises:
+        UserError: the folder holds work of another dataset or does not say of which, or the
+            dataset lacks a file.
+    """
+    hashes = _annotation_hashes(data)
+    if not work.dataset_json.exists():
+        _write_claim(data, work, hashes)
+        return Claim("new")
+    recorded = _recorded_claim(work.dataset_json)
+    if recorded["sha256"] == hashes:
+        return Claim("same")
+    if not recorded["is_sample"]:
+        raise UserError(
+            f"the folder holds work of another dataset ({recorded['data']})",
+            where=work.root,
+            expected=f"work of {data.root}, whose train.json or test.json differs",
+            next_step=f"give another folder, WORK={work.root}2, or move this one away",
+        )
+    moved_to = _free_name(work.root.with_name(f"{work.root.name}-sample"))
+    work.root.rename(moved_to)
+    _write_claim(data, work, hashes)
+    return Claim("moved", moved_to)
+
+
+def _recorded_claim(path: Path) -> dict[str, Any]:
+    claim = load_json(path)
+    if not isinstance(claim, dict) or not {"data", "sha256", "is_sample"} <= claim.keys():
+        raise UserError(
+            "the file does not say which dataset the work belongs to",
+            where=path,
+            expected="what `python -m data_tools claim` wrote",
+            next_step="remove it if the folder holds work of this dataset, else give another WORK",
+        )
+    return claim
+
+
+def _annotation_hashes(data: DataPaths) -> dict[str, str]:
+    for path in (data.train_json, data.test_json):
+        if not path.is_file():
+            raise UserError(
+                f"the dataset has no {path.name}",
+                where=data.root,
+                expected="train.json, test.json and the images",
+                next_step="put them there, or give another folder: make DATA=...",
+            )
+    return {path.name: sha256_of_file(path) for path in (data.train_json, data.test_json)}
+
+
+def _write_claim(data: DataPaths, work: WorkPaths, hashes: dict[str, str]) -> None:
+    claim = {
+        "data": str(data.root),
+        "sha256": hashes,
+        "is_sample": data.sample_marker.exists(),
+    }
+    write_json(work.dataset_json, claim)
+
+
+def _free_name(path: Path) -> Path:
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate = path.with_name(f"{path.name}{number}")
+        number += 1
+    return candidate

@@ -1,0 +1,1 @@
+"""Folds: which image goes where, the files that say so, and the search for a test-like fold."""

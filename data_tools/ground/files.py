@@ -1,0 +1,94 @@
+"""Files written whole or not at all, and hashes of files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from data_tools.ground.errors import UserError
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` if the block ends well.
+
+    The content is flushed to disk before the rename, so that after a power loss the old file or
+    the new one is there, never a part. On any exception the temporary file is removed.
+
+    Raises:
+        UserError: `path` is a device or a pipe, which the rename would remove from the system.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError("the output is no ordinary file", where=path, expected="a path of a file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The real suffix stays last: writers such as pandas and OpenCV choose the format by it.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(path)  # the name that the user knows
+        raise
+
+
+def refuse_overwriting(
+    outs: Iterable[str | Path | None], inputs: Iterable[str | Path | None]
+) -> None:
+    """Refuse an output that is one of the files read: the user's only copy would be gone.
+
+    Args:
+        outs: files to be written; None stands for one that is not.
+        inputs: files that are read; None likewise.
+
+    Raises:
+        UserError: the first output that is an input, however its path is spelled.
+    """
+    read = {Path(path).resolve() for path in inputs if path}
+    for out in outs:
+        if out and Path(out).resolve() in read:
+            raise UserError(
+                "the output would replace a file that is read",
+                where=out,
+                expected="a file of its own",
+                next_step="choose another name for the output",
+            )
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
+    """Write `value` as JSON, whole or not at all, gzipped if the name ends in `.gz`.
+
+    NaN and infinity are refused.
+    """
+    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
+    if Path(path).suffix != ".gz":
+        write_text(path, text)
+        return
+    with whole_file(path) as temporary:
+        temporary.write_bytes(gzip.compress(text.encode(), 6, mtime=0))
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

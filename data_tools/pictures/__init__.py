@@ -1,0 +1,1 @@
+"""Picture files: facts about them, what they look like, and `verify`."""

@@ -1,0 +1,1 @@
+"""Predicted boxes as one table, their files, and where they come from."""

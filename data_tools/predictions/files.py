@@ -1,0 +1,168 @@
+"""Prediction files: the kit's Parquet with provenance, submission CSVs and COCO results JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.boxes import xywh_to_xyxy
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import whole_file
+from data_tools.predictions.coco_results import read_coco_results
+from data_tools.predictions.provenance import Provenance, provenance_from_dict
+from data_tools.predictions.submission_csv import in_context, read_submission_csv
+from data_tools.predictions.table import Predictions, predictions_from_rows
+
+METADATA_KEY = b"boxcamp"
+COLUMNS = ("image_id", "label", "score", "xmin", "ymin", "xmax", "ymax", "view")
+READABLE = "prediction .parquet, submission .csv (or .csv.gz), COCO results .json"
+
+
+def require_parquet_name(path: str | Path) -> None:
+    """Raise `UserError` for a name that would promise another format than the file has."""
+    if Path(path).suffix != ".parquet":
+        raise UserError(
+            "a prediction file is written as Parquet",
+            where=path,
+            expected="a name that ends in .parquet",
+            next_step="for a CSV: python -m submit write FILE.parquet --images data/test.json "
+            "--out submission.csv",
+        )
+
+
+def write_predictions(path: str | Path, predictions: Predictions) -> None:
+    """Write a Parquet prediction file, whole or not at all.
+
+    Rows are sorted by image, then by falling score. The file's metadata holds the images
+    predicted (also those without boxes) and the provenance.
+
+    Raises:
+        UserError: the name does not end in .parquet.
+    """
+    require_parquet_name(path)
+    predictions = predictions.sorted_by_score()
+    boxes = predictions.boxes_xyxy
+    table = pa.table(
+        {
+            "image_id": predictions.image_id_of_row,
+            "label": predictions.labels,
+            "score": predictions.scores,
+            "xmin": boxes[:, 0],
+            "ymin": boxes[:, 1],
+            "xmax": boxes[:, 2],
+            "ymax": boxes[:, 3],
+            "view": predictions.views,
+        }
+    )
+    metadata = {
+        "image_ids": predictions.image_ids.tolist(),
+        "provenance": predictions.provenance.as_dict(),
+    }
+    table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+    with whole_file(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_predictions(path: str | Path, dataset: CocoDataset | None = None) -> Predictions:
+    """Read predictions from any of the three kinds of file.
+
+    Args:
+        path: the kit's Parquet, a submission CSV, or COCO results JSON.
+        dataset: the images that were predicted. CSV and JSON need it; a Parquet file is checked
+            against it.
+
+    Returns:
+        Parquet: rows sorted by score. CSV and JSON: rows in file order (`row_order="file"`).
+
+    Raises:
+        UserError: missing or broken file, or a file made for other images.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError("the prediction file does not exist", where=path, expected=READABLE)
+    if path.suffix == ".parquet":
+        return _read_parquet(path, dataset)
+    if dataset is None:
+        raise UserError(
+            "this kind of prediction file does not say which images were predicted",
+            where=path,
+            expected="the COCO file of the images beside it",
+            next_step="give --images (or --truth)",
+        )
+    if path.name.endswith((".csv", ".csv.gz")):
+        return read_submission_csv(path, dataset)
+    if path.name.endswith((".json", ".json.gz")):
+        return _read_coco_results(path, dataset)
+    raise UserError("unknown kind of prediction file", where=path, expected=READABLE)
+
+
+def _read_parquet(path: Path, dataset: CocoDataset | None) -> Predictions:
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"the file is not valid Parquet ({error})",
+            where=path,
+            next_step="write it again: it may have been cut off",
+        ) from None
+    metadata = (table.schema.metadata or {}).get(METADATA_KEY)
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if metadata is None or missing:
+        raise UserError(
+            "the Parquet file is not one of the kit's prediction files",
+            where=path,
+            expected=f"columns {', '.join(COLUMNS)} and the metadata `boxcamp`",
+        )
+    content = json.loads(metadata)
+    provenance = provenance_from_dict(content["provenance"])
+    if dataset is not None:
+        _check_dataset(path, provenance, np.array(content["image_ids"]), dataset)
+    columns = {name: table.column(name).to_numpy() for name in COLUMNS}
+    try:
+        return predictions_from_rows(
+            np.array(content["image_ids"], dtype=np.int64),
+            columns["image_id"],
+            columns["label"],
+            columns["score"],
+            np.stack([columns[name] for name in ("xmin", "ymin", "xmax", "ymax")], axis=1),
+            views=columns["view"],
+            provenance=provenance,
+        )
+    except UserError as error:
+        raise UserError(
+            error.what, where=path, expected=error.expected, next_step=error.next_step
+        ) from None
+
+
+def _check_dataset(
+    path: Path, provenance: Provenance, image_ids: np.ndarray, dataset: CocoDataset
+) -> None:
+    same_images = np.array_equal(np.sort(dataset.image_ids), np.sort(image_ids))
+    if same_images and provenance.dataset in (None, dataset.fingerprint):
+        return
+    raise UserError(
+        f"the predictions were made for another dataset: {len(image_ids)} images "
+        f"(fingerprint {provenance.dataset}), not the {len(dataset.images)} images "
+        f"(fingerprint {dataset.fingerprint}) of {dataset.source}",
+        where=path,
+        expected="predictions of exactly these images",
+        next_step="predict again with `python -m models predict`, or give the matching COCO file",
+    )
+
+
+def _read_coco_results(path: Path, dataset: CocoDataset) -> Predictions:
+    results = read_coco_results(path)
+    return in_context(
+        path,
+        dataset.image_ids,
+        results.image_ids,
+        results.labels,
+        results.scores,
+        xywh_to_xyxy(results.boxes_xywh),
+        Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
+    )

@@ -1,0 +1,1 @@
+"""Compiled loops of the fusion methods over a whole table of boxes."""

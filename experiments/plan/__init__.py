@@ -1,0 +1,1 @@
+"""Experiments as files: read, checked, turned into runs, and trained."""

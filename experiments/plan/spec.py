@@ -1,0 +1,170 @@
+"""Experiments as data: a YAML file with one base and arms that each state one difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_tools.ground.errors import UserError
+from experiments.plan.spec_file import (
+    BASE_ARM,
+    NETWORK_KEYS,
+    checked_budget,
+    checked_held,
+    checked_seeds,
+    checked_settings,
+    checked_unavoidable,
+    load_with_parents,
+    merged,
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one arm is trained with: options of `python -m models train`.
+
+    Attributes:
+        model: registry name of the detector.
+        scale: `smoke` or `full`.
+        fold: fold held out.
+        epochs: number of epochs; None leaves the recipe's.
+        batch: images per step; None leaves the recipe's.
+        mosaic: probability of Mosaic.
+        pseudo: round of pseudo-labels, or a file; 0 for none.
+        init: `none`, `imagenet` or a checkpoint; None leaves the recipe's.
+        overrides: configuration key -> value (`augment.flip: 0`).
+    """
+
+    model: str
+    scale: str = "full"
+    fold: int = 3
+    epochs: int | None = None
+    batch: int | None = None
+    mosaic: float = 0.0
+    pseudo: int | str = 0
+    init: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm.
+
+    Attributes:
+        name: as in the file.
+        settings: what it is trained with, the base's included.
+        stated: the one difference that it states.
+        unavoidable: other factor -> why it cannot be held equal; every comparison names it.
+    """
+
+    name: str
+    settings: Settings
+    stated: Mapping[str, Any]
+    unavoidable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment file.
+
+    Attributes:
+        name: stem of the file.
+        question: what the experiment asks, in one sentence.
+        arms: the base first, then the others in file order.
+        held: blocks of the configuration that every arm takes from the base's recipe.
+        seeds: every arm is trained once with each.
+        equal: `epochs` or `minutes`: what the arms share.
+        minutes: training time of each run when `equal` is `minutes`.
+        source: the file.
+    """
+
+    name: str
+    question: str
+    arms: tuple[Arm, ...]
+    held: tuple[str, ...]
+    seeds: tuple[int, ...]
+    equal: str
+    minutes: float | None
+    source: Path
+
+    @property
+    def base(self) -> Arm:
+        """The arm that the others are compared with."""
+        return self.arms[0]
+
+
+def read_experiment(
+    path: str | Path, *, scale: str | None = None, minutes: float | None = None
+) -> Experiment:
+    """Read and check an experiment file.
+
+    Args:
+        path: the YAML file.
+        scale: replaces the scale of every arm; the name then says so (`mosaic-smoke`).
+        minutes: trains every arm for that time instead; the name then says so (`mosaic-30min`).
+
+    Raises:
+        UserError: missing or broken file, unknown key, wrong type, or an arm that states no
+            difference or more than one.
+    """
+    path = Path(path)
+    content = load_with_parents(path, ())
+    if minutes is not None:
+        content = {**content, "equal": "minutes", "minutes": minutes}
+    base_settings = checked_settings(content.get("base"), path, BASE_ARM)
+    if "model" not in base_settings:
+        raise UserError("the base names no model", where=path, expected="base: {model: tood}")
+    stated_of_arm = content.get("arms")
+    if not isinstance(stated_of_arm, dict) or not stated_of_arm:
+        raise UserError(
+            "the experiment has no arms",
+            where=path,
+            expected="arms: {mosaic: {mosaic: 0.5}}, each with its single difference",
+        )
+    natural_scale = base_settings.get("scale", "full")
+    if scale is not None:
+        base_settings = {**base_settings, "scale": scale}
+    arms = [Arm(BASE_ARM, _settings(base_settings), {})]
+    excused = checked_unavoidable(content.get("unavoidable") or {}, stated_of_arm, path)
+    arms += [
+        _arm(name, stated, base_settings, excused.get(name, {}), path)
+        for name, stated in stated_of_arm.items()
+    ]
+    renamed = scale is not None and scale != natural_scale
+    parts = [path.stem, *([scale] if renamed else []), *([f"{minutes:g}min"] if minutes else [])]
+    return Experiment(
+        name="-".join(parts),
+        question=str(content.get("question", "")).strip(),
+        arms=tuple(arms),
+        held=checked_held(content.get("held") or [], path),
+        seeds=checked_seeds(content.get("seeds", [42]), path),
+        source=path,
+        **checked_budget(content, path),
+    )
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    plain = {key: value for key, value in values.items() if key != "set"}
+    return Settings(**plain, overrides=dict(values.get("set") or {}))
+
+
+def _arm(
+    name: str, stated: Any, base: Mapping[str, Any], unavoidable: Mapping[str, str], path: Path
+) -> Arm:
+    if name == BASE_ARM or not isinstance(name, str) or "/" in name or "-seed" in name:
+        raise UserError(f"an arm cannot be called {name!r}", where=path, expected="another name")
+    stated = checked_settings(stated, path, name)
+    flat = {key: value for key, value in stated.items() if key != "set"}
+    flat.update({f"set {key}": value for key, value in (stated.get("set") or {}).items()})
+    # A detector with another neck is still one change: that of the network.
+    stated_factors = {"model" if key.startswith(NETWORK_KEYS) else key for key in flat}
+    if len(stated_factors) != 1:
+        raise UserError(
+            f"arm {name!r} states {len(stated_factors)} differences: {', '.join(flat) or 'none'}",
+            where=path,
+            expected="exactly one difference from the base per arm",
+            next_step="give each difference an arm of its own",
+        )
+    return Arm(name, _settings(merged(base, stated)), flat, unavoidable)

@@ -1,0 +1,106 @@
+"""Earlier bests: a copy of each best prediction file, so that a change has a paired interval."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_tools.coco.dataset import CocoDataset, load_json
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import write_json
+from data_tools.predictions.files import read_predictions, write_predictions
+from experiments.report.gathered.gather import Source
+from scoring.uncertainty.bootstrap import image_samples
+from scoring.uncertainty.image_scorer import ImageScorer, bootstrap_values
+from scoring.uncertainty.intervals import Interval, Verdict, percentile_interval, verdict
+
+INDEX = "history.json"
+
+
+@dataclass(frozen=True)
+class PastBest:
+    """One best of an earlier report.
+
+    Attributes:
+        sha256: hash of the prediction file that was best.
+        name: its name then.
+        score: its competition mAP50.
+        dataset: fingerprint of the validation images.
+        date: day of the report.
+        file: copy of the predictions, relative to the history folder.
+    """
+
+    sha256: str
+    name: str
+    score: float
+    dataset: str
+    date: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """How the best of now differs from the last best, on the same images."""
+
+    last: PastBest
+    difference: float
+    over_images: Interval | None
+    verdict: Verdict
+
+
+def read_history(folder: Path) -> list[PastBest]:
+    """Read the earlier bests, oldest first; a missing or broken index counts as none."""
+    path = folder / INDEX
+    if not path.is_file():
+        return []
+    try:
+        return [PastBest(**entry) for entry in load_json(path)]
+    except (UserError, TypeError):
+        return []
+
+
+def last_best(history: list[PastBest], best: Source, truth: CocoDataset) -> PastBest | None:
+    """Return the highest earlier score on the same images by another file, if there is one."""
+    others = [e for e in history if e.dataset == truth.fingerprint and e.sha256 != best.sha256]
+    return max(others, key=lambda entry: entry.score, default=None)
+
+
+def change_since(
+    entry: PastBest, folder: Path, best: Source, truth: CocoDataset, samples: int
+) -> Change:
+    """Return the change against an earlier best, with a paired bootstrap over images."""
+    difference = best.score - entry.score
+    interval = None
+    path = folder / entry.file
+    if path.is_file():
+        earlier = ImageScorer.from_predictions(
+            read_predictions(path, truth), truth, with_coco=False
+        )
+        weights = image_samples(len(truth.images), samples, seed=0)
+        values = bootstrap_competition_difference(earlier, best.scorer, weights)
+        interval = percentile_interval(values, int(best.scorer.images_with_truth[0]))
+    return Change(entry, difference, interval, verdict(difference, interval))
+
+
+def bootstrap_competition_difference(
+    first: ImageScorer, second: ImageScorer, weights: np.ndarray
+) -> np.ndarray:
+    """Return (R,) differences of the competition's mAP50, second minus first, sample by sample."""
+    values = [bootstrap_values([s.competition_only()], weights)[:, 0] for s in (first, second)]
+    return values[1] - values[0]
+
+
+def remember(folder: Path, best: Source, truth: CocoDataset) -> None:
+    """Add the best of this report to the history, unless it is there or leaks."""
+    history = read_history(folder)
+    known = any(e.sha256 == best.sha256 and e.dataset == truth.fingerprint for e in history)
+    if known or best.leaks:
+        return
+    file = f"{best.sha256[:16]}.parquet"
+    write_predictions(folder / file, best.predictions)
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    entry = PastBest(best.sha256, best.name, best.score, truth.fingerprint, today, file)
+    write_json(folder / INDEX, [asdict(each) for each in (*history, entry)])

@@ -1,0 +1,1 @@
+"""The page: figures, small pictures, template, script and style sheet."""

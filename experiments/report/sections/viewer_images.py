@@ -1,0 +1,84 @@
+"""Which images the box viewers show, and as many of them as the page has room for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from typing import Any
+
+from experiments.report.gathered.fused_sources import read_fused_sources
+from experiments.report.gathered.gather import Material
+from experiments.report.gathered.outcomes import best_f1_threshold
+from experiments.report.sections.viewer import (
+    most_changed_image_ids,
+    picture_of,
+    viewer_images,
+    worst_image_ids,
+)
+
+
+def viewer_section(
+    material: Material, count: int, threshold: float, room: int, notes: list[str]
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]]]:
+    """Return the viewers' images and the pictures that they share.
+
+    Args:
+        material: with a best source and truth.
+        count: images in the viewer of the worst; the fusion's has half as many.
+        threshold: score at which errors of the best source are counted.
+        room: bytes that pictures and boxes may take together.
+        notes: receives what was left out.
+    """
+    worst = worst_image_ids(material.best, material.truth, threshold, count)
+    changed, sources = [], None
+    if material.fusion is not None and material.members:
+        sources = read_fused_sources(material, notes)
+        strongest = material.members[0]
+        cuts = (best_f1_threshold(strongest), best_f1_threshold(material.fusion))
+        changed = most_changed_image_ids(
+            strongest, material.fusion, material.truth, cuts, (count + 1) // 2
+        )
+    viewers = {
+        "worst": viewer_images(material, worst, sources),
+        "fusion": viewer_images(material, changed, sources),
+    }
+    pictures = _pictures_that_fit(material, viewers, in_turn(worst, changed), room, notes)
+    shown = {
+        name: [image for image in images if str(image["id"]) in pictures]
+        for name, images in viewers.items()
+    }
+    return shown, pictures
+
+
+def in_turn(first: Sequence[int], second: Sequence[int]) -> list[int]:
+    """Return both lists' items alternately, each once: neither viewer starves the other."""
+    pairs = zip_longest(first, second)
+    return list(dict.fromkeys(item for item in chain.from_iterable(pairs) if item is not None))
+
+
+def _pictures_that_fit(
+    material: Material,
+    viewers: dict[str, list[dict[str, Any]]],
+    image_ids: Sequence[int],
+    room: int,
+    notes: list[str],
+) -> dict[str, dict[str, Any]]:
+    size_of_boxes: dict[int, int] = {}
+    for image in chain.from_iterable(viewers.values()):
+        size_of_boxes[image["id"]] = size_of_boxes.get(image["id"], 0) + len(json.dumps(image))
+    pictures, used, unreadable = {}, 0, 0
+    for place, image_id in enumerate(image_ids):
+        picture = picture_of(material, image_id)
+        if picture is None:
+            unreadable += 1
+            continue
+        used += len(picture["uri"]) + size_of_boxes[image_id]
+        if used > room:
+            left = len(image_ids) - place
+            notes.append(f"{left} pictures left out, so that the page stays under 20 MB")
+            break
+        pictures[str(image_id)] = picture
+    if unreadable:
+        notes.append(f"{unreadable} pictures could not be read under {material.data_root}")
+    return pictures

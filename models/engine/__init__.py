@@ -1,0 +1,1 @@
+"""What detectors share: configuration, runs, weights, data, training, operators, libraries."""

@@ -1,0 +1,1 @@
+"""Changes of training pictures: mosaic, mixup, crops, colour, affine transforms."""

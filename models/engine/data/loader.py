@@ -1,0 +1,126 @@
+"""DataLoaders whose workers report a user's mistake in full."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from data_tools.ground.errors import UserError
+from models.engine.data.dataset import TrainDataset
+from models.engine.data.eval_dataset import EvalDataset
+from models.engine.data.sampler import EpochSampler
+from models.engine.ops.freed_memory import return_freed_memory
+
+
+class _ErrorsAsValues(Dataset[Any]):
+    """Hands a `UserError` over as a value.
+
+    `DataLoader` would rebuild it from its traceback's text and lose where it was and what to do.
+    """
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, keys: Sequence[Any]) -> list[Any] | UserError:
+        try:
+            return [self.dataset[key] for key in keys]
+        except UserError as error:
+            return error
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+
+class BatchLoader:
+    """Iterates over batches, each a list of samples; raises the `UserError` of a worker here.
+
+    Args:
+        dataset: of training or of prediction samples.
+        workers: number of processes; 0 loads in this one.
+        **options: of `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(self, dataset: Dataset[Any], *, workers: int, **options: Any) -> None:
+        self.loader = DataLoader(
+            _ErrorsAsValues(dataset),
+            num_workers=workers,
+            collate_fn=_unchanged,
+            worker_init_fn=_start_worker,
+            # Its own: starting an epoch must not draw from the generator that the model uses.
+            generator=torch.Generator(),
+            **options,
+        )
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        batches = iter(self.loader)
+        complete = False
+        try:
+            for batch in batches:
+                if isinstance(batch, UserError):
+                    raise batch
+                yield batch
+            complete = True
+        finally:
+            if not complete:
+                self.close(batches)
+
+    def close(self, batches: Iterator[Any] | None = None) -> None:
+        """End the worker processes now; the next iteration starts new ones.
+
+        Left to the garbage collector after an exception, each worker is waited for five seconds:
+        the queue that would tell it to end is collected first.
+        """
+        batches = batches or self.loader._iterator
+        self.loader._iterator = None
+        # DataLoader has no public way to do this.
+        shut_down = getattr(batches, "_shutdown_workers", None)
+        if shut_down:
+            shut_down()
+
+
+def train_loader(
+    dataset: TrainDataset, sampler: EpochSampler, workers: int, *, pin_memory: bool = False
+) -> BatchLoader:
+    """Return a loader of training batches whose workers live through all epochs.
+
+    Call `sampler.set_epoch` before each iteration.
+    """
+    return BatchLoader(
+        dataset,
+        workers=workers,
+        batch_sampler=sampler,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+    )
+
+
+def eval_loader(
+    dataset: EvalDataset, batch_size: int, workers: int, *, pin_memory: bool = False
+) -> BatchLoader:
+    """Return a loader of prediction batches in file order."""
+    return BatchLoader(dataset, workers=workers, batch_size=batch_size, pin_memory=pin_memory)
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+def _start_worker(worker: int) -> None:
+    # Workers share the terminal: Ctrl-C is answered by the main process, between two steps.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # One thread per worker: OpenCV's own pool would compete with the other workers.
+    cv2.setNumThreads(0)
+    # The main process may keep what it frees, for its steps; here that would only grow.
+    return_freed_memory()
+    # Collecting garbage writes to every object it looks at, which would copy the main process's
+    # memory page by page; what was inherited is left out of it.
+    gc.freeze()

@@ -1,0 +1,1 @@
+"""The libraries that draw detectors; nothing outside imports them."""

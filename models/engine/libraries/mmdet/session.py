@@ -1,0 +1,185 @@
+"""One training session of an mmdet detector: begin or resume, train, sum up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import write_json
+from data_tools.ground.paths import RunPaths
+from models.engine.libraries.mmdet.assembly import (
+    build_model,
+    build_trainer,
+    load_first_weights,
+    torch_device,
+)
+from models.engine.ops.freed_memory import freed_memory_kept
+from models.engine.runs.folder import now_text, update_run
+from models.engine.runs.restart import SmallerPassesNeeded, note_micro_batch, noted_micro_batch
+from models.engine.training.distributed import (
+    World,
+    barrier,
+    gather_objects,
+    is_lost_connection,
+    process_group,
+    world_from_environment,
+)
+from models.engine.training.loop import Progress, Trainer
+from models.engine.training.memory import is_out_of_memory
+from models.engine.training.resuming.checkpoint import load_checkpoint, load_last
+from models.engine.training.resuming.interrupt import InterruptRequest
+from models.engine.training.step import NonFiniteLossError
+from models.engine.training.watching.metrics_log import (
+    MetricsLog,
+    TensorBoardWriter,
+    WandbWriter,
+    truncate_metrics,
+)
+from models.engine.training.watching.progress import Display, SilentDisplay, make_display
+
+if TYPE_CHECKING:
+    from models.train import PreparedRun
+
+
+def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
+    """Train the detector of a prepared run to its end.
+
+    Returns:
+        The content of `finished.json`.
+
+    Raises:
+        UserError: corrupt image, out of memory with one image, non-finite loss.
+        Interruption: stopped by a signal; the checkpoint is saved.
+        SmallerPassesNeeded: one of several processes ran out of memory.
+    """
+    world = world_from_environment()
+    device = torch_device(run.device, world)
+    with ExitStack() as stack:
+        stack.enter_context(freed_memory_kept(device.type == "cpu"))
+        stack.enter_context(process_group(world, device))
+        interrupt = stack.enter_context(InterruptRequest())
+        display = make_display(console) if world.is_main else SilentDisplay()
+        stack.callback(display.close)
+        is_resumed = gather_objects(run.resume, world)[0]
+        state = _saved_state(run.paths, display) if is_resumed else None
+        model = _model_in_memory(run, device, world)
+        if state is None:
+            load_first_weights(model, run.config, world, display.message)
+        trainer = build_trainer(
+            run, model, world=world, device=device, display=display, interrupt=interrupt
+        )
+        _resume(run, trainer, state)
+        if world.is_main:
+            trainer.log = stack.enter_context(_open_log(run, trainer))
+        try:
+            progress = trainer.train()
+        except NonFiniteLossError as error:
+            raise _non_finite_report(run, trainer, error) from None
+        except SmallerPassesNeeded as error:
+            note_micro_batch(run.paths, error.micro_batch)
+            raise
+        except RuntimeError as error:
+            if world.size == 1 or not is_lost_connection(error):
+                raise
+            raise _failure_of_another(run, trainer) from None
+        return _finish(run, trainer, progress) if world.is_main else {}
+
+
+def _model_in_memory(run: PreparedRun, device: torch.device, world: World) -> nn.Module:
+    try:
+        return build_model(run.config, device, world)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"there is no memory for the model on {device} ({str(error).splitlines()[0]})",
+            next_step="see whether another program holds it (nvidia-smi), then add --resume",
+        ) from None
+
+
+def _failure_of_another(run: PreparedRun, trainer: Trainer) -> Exception:
+    noted = noted_micro_batch(run.paths)
+    if noted is not None and noted < trainer.micro_batches.size:
+        return SmallerPassesNeeded("", noted)
+    return UserError(
+        f"process {trainer.world.rank} lost the connection to another one of this training",
+        next_step="the other one says why; then add --resume to continue",
+    )
+
+
+def _saved_state(paths: RunPaths, display: Display) -> dict[str, Any] | None:
+    state, messages = load_last(paths)
+    for message in messages:
+        display.message(message)
+    if state is None:
+        display.message("nothing to resume: starting afresh")
+    return state
+
+
+def _resume(run: PreparedRun, trainer: Trainer, state: Mapping[str, Any] | None) -> None:
+    if state is not None:
+        trainer.load(state)
+        progress = trainer.progress
+        trainer.display.message(
+            f"resuming in epoch {progress.epoch + 1} after step {progress.step}"
+        )
+    if trainer.world.is_main:
+        truncate_metrics(run.paths.metrics_jsonl, trainer.global_step, trainer.progress.epoch)
+    # No process may write the next checkpoint while another still reads this one.
+    barrier(trainer.world)
+
+
+def _open_log(run: PreparedRun, trainer: Trainer) -> MetricsLog:
+    writers: list[Any] = [TensorBoardWriter(run.paths.tensorboard, trainer.global_step)]
+    if run.request.wandb:
+        writers.append(WandbWriter(run.paths, run.config, run.name))
+    return MetricsLog(run.paths.metrics_jsonl, writers)
+
+
+def _non_finite_report(run: PreparedRun, trainer: Trainer, error: NonFiniteLossError) -> UserError:
+    path = run.paths.root / f"nonfinite_step{trainer.global_step}_rank{trainer.world.rank}.json"
+    report = {
+        "epoch": trainer.progress.epoch,
+        "step": trainer.global_step,
+        "losses": {name: str(value) for name, value in error.losses.items()},
+        "gradient_norm": str(error.gradient_norm),
+        "images": [list(sample.source_images) for sample in error.samples],
+    }
+    write_json(path, report)
+    return UserError(
+        f"the loss or its gradient is not finite in epoch {trainer.progress.epoch + 1}, "
+        f"step {trainer.progress.step}",
+        where=f"{path} names the images of that batch",
+        next_step="look at those images and boxes; or train anew with a lower rate "
+        f"(--set optimizer.lr={run.config['optimizer']['lr'] / 4:g}) or --set precision=fp32",
+    )
+
+
+def _finish(run: PreparedRun, trainer: Trainer, progress: Progress) -> Mapping[str, Any]:
+    best = load_checkpoint(run.paths.best_checkpoint)
+    finished = {"epoch": best["epoch"], "val": best["val"]}
+    update_run(
+        run.paths,
+        state="finished",
+        finished=now_text(),
+        parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+        minutes_per_epoch=progress.seconds / 60 / run.config["epochs"],
+        peak_memory_mb=peak_memory_mb(trainer.stepper.device),
+    )
+    write_json(run.paths.finished_json, finished)
+    return finished
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Return the most memory that training held so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -1,0 +1,218 @@
+"""ultralytics' trainer with the kit's validation score; imported by `process.py` alone."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import ultralytics.data.base
+import ultralytics.data.utils
+import ultralytics.engine.trainer
+from torch import nn
+from ultralytics import settings
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.patches import imread
+
+from data_tools.coco.dataset import read_coco
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import whole_file
+from data_tools.ground.paths import RunPaths
+from models.engine.libraries.ultralytics.arguments import training_arguments
+from models.engine.libraries.ultralytics.box_weights import BoxTable, number_boxes
+from models.engine.libraries.ultralytics.library_detection import detect
+from models.engine.libraries.ultralytics.library_loss import WeightedDetectionLoss
+from models.engine.libraries.ultralytics.weights import matching_weights
+from models.engine.libraries.ultralytics.worker import library_folder
+from models.engine.training.evaluate import eval_dataset, to_predictions
+from models.engine.training.resuming.checkpoint import load_checkpoint, save_checkpoint
+from scoring.score import score
+
+SCORE_KEYS = ("competition_map50", "map", "map50", "map75", "map_small", "map_medium", "map_large")
+INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
+
+
+def train(job: Mapping[str, Any], report: Callable[..., None]) -> None:
+    """Train to the last epoch, reporting `start`, `step` and `epoch` events."""
+    keep_to_itself()
+    folder = library_folder(RunPaths(Path(job["run"])))
+    overrides = {
+        **training_arguments(job["config"], job["device"]),
+        "data": str(folder / "dataset" / "data.yaml"),
+        "project": str(folder),
+        "name": "training",
+    }
+    last = folder / "training" / "weights" / "last.pt"
+    if job["resume"] and last.is_file():
+        if _epochs_done(last) >= job["config"]["epochs"]:
+            return  # killed between the last epoch and the end of the run
+        overrides["resume"] = str(last)
+    KitTrainer(job, report, overrides).train()
+
+
+def keep_to_itself() -> None:
+    """Switch off what ultralytics would send or fetch, and its turning of images."""
+    settings.update({name: False for name in INTEGRATIONS})
+    # Both would fetch files: a font for pictures that are not drawn, a network to test AMP with.
+    ultralytics.data.utils.check_font = lambda *_: None
+    ultralytics.engine.trainer.check_amp = lambda *_: True
+    ultralytics.data.base.imread = imread_as_stored
+
+
+def imread_as_stored(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
+    """Read an image without applying its orientation tag: COCO boxes refer to the stored pixels."""
+    return imread(path, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _epochs_done(last: Path) -> int:
+    try:
+        # Written by this program into its own run folder: nobody else's file.
+        return int(torch.load(last, map_location="cpu", weights_only=False)["epoch"]) + 1
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"the checkpoint cannot be read ({str(error).partition('.')[0]})",
+            where=last,
+            next_step="remove that file: --resume then trains again from the first epoch",
+        ) from None
+
+
+class KitTrainer(DetectionTrainer):
+    """Trains as ultralytics does; scores, checkpoints and reports as the kit does.
+
+    Args:
+        job: see `train`.
+        report: sends an event to the parent.
+        overrides: ultralytics' arguments.
+    """
+
+    def __init__(
+        self, job: Mapping[str, Any], report: Callable[..., None], overrides: dict[str, Any]
+    ) -> None:
+        self.job, self.report = job, report
+        self.config = job["config"]
+        self.paths = RunPaths(Path(job["run"]))
+        self.val = read_coco(Path(job["val_json"]))
+        self.boxes: BoxTable | None = None  # only where some box has another weight than 1
+        super().__init__(overrides=overrides)
+        self.add_callback("on_train_start", type(self).announce)
+        self.add_callback("on_train_batch_start", type(self).note_time)
+        self.add_callback("on_train_batch_end", type(self).report_step)
+
+    def get_model(
+        self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True
+    ) -> nn.Module:
+        """Draw the network, with the weights of `init` where they fit."""
+        model = super().get_model(cfg, weights, verbose)
+        if self.config["init"] != "none" and not self.resume:
+            found = matching_weights(Path(self.config["init"]), model.state_dict())
+            model.load_state_dict(found, strict=False)
+            text = f"initial weights: {len(found)} of {len(model.state_dict())} tensors fit"
+            self.report("message", text=text)
+        return model
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
+        """Read the images' boxes, with their weights where they have any."""
+        dataset = super().build_dataset(img_path, mode, batch)
+        if mode == "train":
+            boxes = number_boxes(dataset.labels, library_folder(self.paths) / "dataset")
+            self.boxes = boxes and boxes.to(self.device)
+        return dataset
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device and give its boxes their weights."""
+        batch = super().preprocess_batch(batch)
+        return batch if self.boxes is None else self.boxes.look_up(batch)
+
+    def announce(self) -> None:
+        """Report where training begins; the loss weighs boxes from then on."""
+        linked = set((library_folder(self.paths) / "dataset" / "images" / "train").iterdir())
+        refused = sorted(linked - {Path(name) for name in self.train_loader.dataset.im_files})
+        if refused:
+            raise UserError(
+                f"{len(refused)} of {len(linked)} training images cannot be read or are of a kind "
+                "that ultralytics refuses",
+                where=refused[0].resolve(),
+                expected="files that python -m data_tools verify can decode, of a usual format",
+                next_step="mend or convert them, or choose another model",
+            )
+        if self.boxes is not None:
+            self.model.criterion = WeightedDetectionLoss(self.model)
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.report(
+            "start",
+            epoch=self.start_epoch,
+            steps_per_epoch=len(self.train_loader),
+            parameters=parameters,
+        )
+        self.step_in_epoch, self.step_began = 0, time.perf_counter()
+
+    def note_time(self) -> None:
+        """Start an epoch's count with its first step."""
+        if self.tloss is None:
+            self.step_in_epoch, self.step_began = 0, time.perf_counter()
+
+    def report_step(self) -> None:
+        """Report a step's losses."""
+        now = time.perf_counter()
+        self.step_in_epoch += 1
+        losses = {name: float(value) for name, value in self.loss_items.items()}
+        self.report(
+            "step",
+            epoch=self.epoch,
+            step_in_epoch=self.step_in_epoch,
+            loss=sum(losses.values()),
+            losses=losses,
+            lr=self.optimizer.param_groups[0]["lr"],
+            images=self.batch_size,
+            seconds=now - self.step_began,
+        )
+        self.step_began = now
+
+    def validate(self) -> tuple[dict[str, float], float]:
+        """Score the averaged weights on the validation fold; keep the best ones."""
+        scores = self._scores()
+        value = float(scores["competition_map50"] or 0.0)
+        is_best = value >= self._best_value()
+        if is_best:
+            weights = {name: v.detach().cpu() for name, v in self.ema.ema.state_dict().items()}
+            state = {"model": weights, "config": dict(self.config)}
+            save_checkpoint(
+                self.paths.best_checkpoint, {**state, "epoch": self.epoch, "val": scores}
+            )
+        train_loss = float(sum(self.tloss.values()))
+        self.report("epoch", epoch=self.epoch, train_loss=train_loss, val=scores, is_best=is_best)
+        return {}, value
+
+    def save_model(self) -> None:
+        """Write the checkpoint to resume from whole or not at all; upstream overwrites it."""
+        last = self.last
+        try:
+            with whole_file(last) as self.last:
+                super().save_model()
+        finally:
+            self.last = last
+
+    def final_eval(self) -> None:
+        """Do nothing: the best epoch is scored already, and `last.pt` must stay resumable."""
+
+    def _scores(self) -> dict[str, Any]:
+        detections = detect(
+            self.ema.ema,
+            eval_dataset(self.config, self.val, Path(self.job["image_root"])),
+            self.config,
+            device=self.device,
+            batch_size=self.config["batch_size"],
+            workers=self.config["workers"],
+        )
+        scores = score(to_predictions(detections, self.config["category_ids"], self.val), self.val)
+        return {key: scores[key] for key in (*SCORE_KEYS, "per_class")}
+
+    def _best_value(self) -> float:
+        if self.epoch == 0 or not self.paths.best_checkpoint.is_file():
+            return -1.0
+        return float(load_checkpoint(self.paths.best_checkpoint)["val"]["competition_map50"] or 0)

@@ -1,0 +1,213 @@
+"""`models train yolo11`: writes the dataset, runs ultralytics in its process, keeps the record."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import write_json, write_text
+from models.engine.config.resolve import recipe_config
+from models.engine.libraries.ultralytics.arguments import check_supported, data_yaml
+from models.engine.libraries.ultralytics.dataset_files import WrittenSplit, check_sizes, write_split
+from models.engine.libraries.ultralytics.worker import ProcessFailedError, library_folder, run_job
+from models.engine.runs.folder import now_text, update_run
+from models.engine.training.resuming.interrupt import InterruptRequest
+from models.engine.training.watching.metrics_log import (
+    MetricsLog,
+    TensorBoardWriter,
+    WandbWriter,
+    truncate_metrics,
+)
+from models.engine.training.watching.progress import Display, make_display
+from models.registry import get_model
+
+if TYPE_CHECKING:
+    from models.train import PreparedRun
+
+
+def train_yolo11(run: PreparedRun, console: Console) -> Mapping[str, Any]:
+    """Train YOLO11 of a prepared run to its end.
+
+    Returns:
+        The content of `finished.json`: the best epoch and its validation score.
+
+    Raises:
+        UserError: settings that ultralytics does not have, unreadable images, a failed process.
+        Interruption: stopped by a signal; resuming continues after the last whole epoch.
+    """
+    config = run.config
+    check_supported(config, recipe_config(get_model(config["model"]), config["scale"]))
+    _refuse_several_processes()
+    folder = library_folder(run.paths)
+    with ExitStack() as stack:
+        interrupt = stack.enter_context(InterruptRequest())
+        display = make_display(console)
+        stack.callback(display.close)
+        _write_dataset(run, display)
+        recorder = Recorder(run, display, stack)
+        try:
+            run_job(_job(run), folder, recorder.receive, interrupt)
+        except ProcessFailedError:
+            raise
+        except UserError:
+            if not recorder.has_begun:
+                shutil.rmtree(folder)  # a mistake leaves nothing behind
+            raise
+    return recorder.finish()
+
+
+def _refuse_several_processes() -> None:
+    from models.engine.training.distributed import world_from_environment
+
+    if world_from_environment().size > 1:
+        raise UserError(
+            "yolo11 trains on one GPU here",
+            expected="one process",
+            next_step="start it without torchrun (GPUS=1), or choose another model",
+        )
+
+
+def _write_dataset(run: PreparedRun, display: Display) -> None:
+    for coco in (run.data.train, run.data.val):
+        check_sizes(coco, run.data.image_root)
+    folder = library_folder(run.paths) / "dataset"
+    written = {
+        "train": write_split(run.data.train, run.data.image_root, folder, "train"),
+        "val": write_split(run.data.val, run.data.image_root, folder, "val"),
+    }
+    write_text(folder / "data.yaml", data_yaml(folder, run.config["classes"]))
+    for split, counts in written.items():
+        for message in _messages(split, counts):
+            display.message(message)
+
+
+def _messages(split: str, counts: WrittenSplit) -> list[str]:
+    reasons = {
+        "crowd boxes left out": counts.crowd,
+        "boxes clipped to their image": counts.clipped,
+        "boxes outside their image left out": counts.outside,
+        "boxes with a weight below 1 in the loss": counts.weighted,
+    }
+    return [f"{split}: {count} {reason}" for reason, count in reasons.items() if count]
+
+
+def _job(run: PreparedRun) -> dict[str, Any]:
+    return {
+        "task": "train",
+        "config": run.config,
+        "run": str(run.paths.root.resolve()),
+        "val_json": str(run.data.val_path.resolve()),
+        "image_root": str(run.data.image_root.resolve()),
+        "device": run.device,
+        "resume": run.resume,
+    }
+
+
+class Recorder:
+    """Turns the process's events into the run's metrics, and shows them.
+
+    Args:
+        run: the prepared run.
+        display: where progress is shown.
+        stack: closes the log.
+    """
+
+    def __init__(self, run: PreparedRun, display: Display, stack: ExitStack) -> None:
+        self._run, self._display, self._stack = run, display, stack
+        self._log: MetricsLog | None = None
+        self._steps_per_epoch = 0
+        self._parameters = 0
+        self._seconds = 0.0
+        self._since = time.monotonic()
+        self._step_seconds = 0.0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether training has begun, now or before a resumption."""
+        return self._log is not None or self._run.resume
+
+    def receive(self, event: dict[str, Any]) -> None:
+        """Take one event of `process.py`."""
+        kind = event.pop("event")
+        getattr(self, f"_on_{kind}")(event)
+
+    def finish(self) -> Mapping[str, Any]:
+        """Mark the run as finished and return the content of `finished.json`."""
+        from models.engine.training.resuming.checkpoint import load_checkpoint
+
+        best = load_checkpoint(self._run.paths.best_checkpoint)
+        finished = {"epoch": best["epoch"], "val": best["val"]}
+        update_run(
+            self._run.paths,
+            state="finished",
+            finished=now_text(),
+            parameters=self._parameters,
+            minutes_per_epoch=self._seconds / 60 / self._run.config["epochs"],
+        )
+        write_json(self._run.paths.finished_json, finished)
+        return finished
+
+    def _on_message(self, event: dict[str, Any]) -> None:
+        self._display.message(event["text"])
+
+    def _on_start(self, event: dict[str, Any]) -> None:
+        """Training begins in this epoch; what was logged beyond it is dropped."""
+        epoch, self._steps_per_epoch = event["epoch"], event["steps_per_epoch"]
+        self._parameters = event["parameters"]
+        step = epoch * self._steps_per_epoch
+        truncate_metrics(self._run.paths.metrics_jsonl, step, epoch)
+        self._seconds = _last_seconds(self._run)
+        self._since = time.monotonic()
+        writers: list[Any] = [TensorBoardWriter(self._run.paths.tensorboard, step)]
+        if self._run.request.wandb:
+            writers.append(WandbWriter(self._run.paths, self._run.config, self._run.name))
+        log = MetricsLog(self._run.paths.metrics_jsonl, writers)
+        self._log = self._stack.enter_context(log)
+
+    def _on_step(self, event: dict[str, Any]) -> None:
+        epochs, done = self._run.config["epochs"], event["step_in_epoch"]
+        if done == 1:
+            self._display.begin_epoch(event["epoch"], epochs, self._steps_per_epoch, 0)
+        now = self._count_time()
+        step = event["epoch"] * self._steps_per_epoch + done
+        rate = event.pop("images") / max(event.pop("seconds"), 1e-9)
+        left = epochs * self._steps_per_epoch - step
+        self._display.step(
+            done, event["loss"], rate, left * self._run.config["batch_size"] / max(rate, 1e-9)
+        )
+        if step % self._run.config["log"]["every_steps"] == 0:
+            record = {key: event[key] for key in ("epoch", "loss", "losses", "lr")}
+            self._log.write(
+                {"kind": "step", **record, "step": step, "images_per_second": rate, "seconds": now}
+            )
+
+    def _on_epoch(self, event: dict[str, Any]) -> None:
+        record = {
+            "kind": "epoch",
+            "epoch": event["epoch"],
+            "step": (event["epoch"] + 1) * self._steps_per_epoch,
+            "train_loss": event["train_loss"],
+            "val": event["val"],
+            "seconds": self._count_time(),
+        }
+        self._log.write(record)
+        self._display.end_epoch(record, event["is_best"])
+
+    def _count_time(self) -> float:
+        now = time.monotonic()
+        self._seconds += now - self._since
+        self._since = now
+        return self._seconds
+
+
+def _last_seconds(run: PreparedRun) -> float:
+    path = run.paths.metrics_jsonl
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return float(json.loads(lines[-1])["seconds"]) if lines else 0.0

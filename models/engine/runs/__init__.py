@@ -1,0 +1,1 @@
+"""Run folders: what a run was told, what it is doing, what came out."""

@@ -1,0 +1,108 @@
+"""Test-time augmentation: one pass per named view, each view's boxes kept apart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress as ProgressBar
+
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.paths import RunPaths
+from data_tools.predictions.provenance import Provenance
+from data_tools.predictions.table import Predictions, predictions_from_rows
+from models.engine.runs.folder import require_best_checkpoint
+
+if TYPE_CHECKING:
+    from models.engine.training.evaluate import Detections
+
+
+def predict_views(
+    paths: RunPaths,
+    config: Mapping[str, Any],
+    coco: CocoDataset,
+    image_root: Path,
+    *,
+    views: Sequence[str],
+    provenance: Provenance,
+    device: str,
+    batch_size: int,
+    workers: int,
+    console: Console,
+) -> tuple[Predictions, dict[str, float]]:
+    """Predict every image in every view with the run's best weights.
+
+    Returns:
+        Predictions whose `views` column says which view a box comes from, and the seconds that
+        each view took.
+    """
+    import torch
+
+    from models.engine.libraries.mmdet.assembly import in_wanted_layout
+    from models.engine.training.evaluate import detect, eval_dataset
+
+    torch_device = torch.device(device)
+    model = in_wanted_layout(load_trained(paths, config).to(torch_device), config)
+    with ProgressBar(console=console, disable=not console.is_terminal) as bar:
+
+        def detect_view(view: str) -> list[Detections]:
+            task = bar.add_task(view, total=len(coco.images))
+            return detect(
+                model,
+                eval_dataset(config, coco, image_root, view),
+                device=torch_device,
+                precision=config["precision"],
+                batch_size=batch_size,
+                workers=workers,
+                report=lambda images: bar.advance(task, images),
+            )
+
+        results = list(columns_of_views(views, config["category_ids"], detect_view))
+    seconds = {view: spent for view, (_, spent) in zip(views, results, strict=True)}
+    return join_views([columns for columns, _ in results], coco, provenance), seconds
+
+
+def columns_of_views(
+    views: Sequence[str],
+    category_ids: Sequence[int],
+    detect_view: Callable[[str], list[Detections]],
+) -> Iterator[tuple[Mapping[str, np.ndarray], float]]:
+    """Yield each view's columns of boxes and the seconds that they took."""
+    from models.engine.training.evaluate import detection_rows
+
+    for view in views:
+        start = time.perf_counter()
+        detections = detect_view(view)
+        yield detection_rows(detections, category_ids), time.perf_counter() - start
+
+
+def join_views(
+    columns: Sequence[Mapping[str, np.ndarray]], coco: CocoDataset, provenance: Provenance
+) -> Predictions:
+    """Return one table of the boxes of all views, in the order of `provenance.views`."""
+    numbers = [
+        np.full(len(view["scores"]), number, np.uint8) for number, view in enumerate(columns)
+    ]
+    joined = {key: np.concatenate([view[key] for view in columns]) for key in columns[0]}
+    return predictions_from_rows(
+        coco.image_ids, **joined, views=np.concatenate(numbers), provenance=provenance
+    )
+
+
+def load_trained(paths: RunPaths, config: Mapping[str, Any]) -> Any:
+    """Return the detector with the weights of the run's best epoch.
+
+    Raises:
+        UserError: there is no such checkpoint yet, or it cannot be read.
+    """
+    from models.engine.libraries.mmdet.build import build_detector
+    from models.engine.training.resuming.checkpoint import load_checkpoint, load_weights
+
+    require_best_checkpoint(paths)
+    model = build_detector(config)
+    load_weights(model, load_checkpoint(paths.best_checkpoint)["model"])
+    return model.eval()

@@ -1,0 +1,1 @@
+"""What training shows and logs while it runs."""

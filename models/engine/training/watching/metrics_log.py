@@ -1,0 +1,146 @@
+"""metrics.jsonl always, TensorBoard always, Weights & Biases when asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import write_text
+from data_tools.ground.paths import RunPaths
+
+
+class Writer(Protocol):
+    """Anything that takes named numbers at a step."""
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Record the numbers."""
+
+    def close(self) -> None:
+        """Flush everything."""
+
+
+class MetricsLog:
+    """Writes one line per record to `metrics.jsonl` and its numbers to the other writers.
+
+    Args:
+        path: the JSONL file; appended to.
+        writers: further receivers of the same numbers.
+    """
+
+    def __init__(self, path: Path, writers: list[Writer]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8")
+        self._writers = writers
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append a record of kind `step` or `epoch`."""
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+        numbers = dict(_flat_numbers(record))
+        for writer in self._writers:
+            writer.scalars(numbers, int(record["step"]))
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and all writers."""
+        self._file.close()
+        for writer in self._writers:
+            writer.close()
+
+
+def _flat_numbers(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in record.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flat_numbers(value, f"{name}/")
+        elif isinstance(value, (int, float)) and key != "step":
+            yield name, float(value)
+
+
+def truncate_metrics(path: Path, step: int, epoch: int) -> None:
+    """Drop what was logged after the checkpoint that is resumed, so that no step is there twice.
+
+    Args:
+        path: the JSONL file; may be missing.
+        step: global steps done at the checkpoint; later `step` records go.
+        epoch: epoch being trained at the checkpoint; `epoch` records from it on go.
+    """
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            break  # the line that the kill cut off; nothing can follow it
+        late = record["epoch"] >= epoch if record["kind"] == "epoch" else record["step"] > step
+        if not late:
+            kept.append(line + "\n")
+    write_text(path, "".join(kept))
+
+
+class TensorBoardWriter:
+    """Event files in the run folder, one series per number.
+
+    Args:
+        folder: where the event files go.
+        last_step: step that the run continues after; 0 for a fresh one.
+    """
+
+    def __init__(self, folder: Path, last_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=last_step + 1 if last_step else None)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Record the numbers."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush and close the event file."""
+        self._writer.close()
+
+
+class WandbWriter:
+    """A Weights & Biases run; `WANDB_MODE=offline` keeps it on this machine."""
+
+    def __init__(self, paths: RunPaths, config: Mapping[str, Any], name: str) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise UserError(
+                "--wandb needs the package wandb, which is not installed",
+                next_step="python -m pip install wandb",
+            ) from None
+        mode = os.environ.get("WANDB_MODE") or (
+            "online" if os.environ.get("WANDB_API_KEY") else "offline"
+        )
+        # The same id on resuming continues the same curves.
+        run_id = name.replace("/", "-")
+        self._run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "boxcamp"),
+            name=name,
+            id=run_id,
+            resume="allow",
+            config=dict(config),
+            dir=str(paths.root),
+            mode=mode,
+        )
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Record the numbers."""
+        self._run.log(dict(values), step=step)
+
+    def close(self) -> None:
+        """End the run."""
+        self._run.finish()

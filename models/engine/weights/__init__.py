@@ -1,0 +1,1 @@
+"""Weight files: published ones, and other people's checkpoints read without running them."""

@@ -1,0 +1,1 @@
+"""Metrics and how sure they are; used by training, fusion, submissions and experiments."""

@@ -1,0 +1,245 @@
+"""Where the points are lost: confusions, kinds of error, curves, thresholds, calibration.
+
+Confusion matrix, error split and calibration are hotcoco's, curves scikit-learn's; the hits behind
+the curves and thresholds are those of the competition's metric.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data_tools.coco.dataset import CocoDataset
+from data_tools.predictions.table import Predictions
+from scoring.leaks import leak_report
+from scoring.metrics.competition import CompetitionMatcher
+from scoring.table import check_same_images, positions_of
+
+if TYPE_CHECKING:
+    import hotcoco
+
+BACKGROUND = "background"
+# What hotcoco calls the kinds of error of TIDE (Bolya et al., ECCV 2020), and what they mean.
+ERROR_KINDS = {
+    "Cls": "right place, wrong class",
+    "Loc": "right class, badly placed",
+    "Both": "wrong class and badly placed",
+    "Dupe": "truth already found",
+    "Bkg": "nothing there",
+    "Miss": "truth not found",
+}
+
+
+def confusion_matrix(
+    predictions: Predictions,
+    truth: CocoDataset,
+    *,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.3,
+) -> dict[str, Any]:
+    """Count which class each truth box was taken for.
+
+    Args:
+        predictions: boxes for exactly the images of `truth`.
+        truth: the annotations.
+        iou_threshold: overlap from which a box and a truth box are paired, whatever their class.
+        score_threshold: weaker boxes are left out.
+
+    Returns:
+        `labels`, the class names in the order of the file and then "background"; `matrix`,
+        (C + 1, C + 1) int64: rows are truth, columns predictions; the last column counts truth
+        boxes that nothing was paired with, the last row boxes that were paired with nothing.
+    """
+    evaluation = _evaluation(predictions, truth)
+    found = evaluation.confusion_matrix(
+        iou_thr=iou_threshold, max_det=max(len(predictions), 1), min_score=score_threshold
+    )
+    order, _ = positions_of(truth.category_ids, np.array(found["cat_ids"], dtype=np.int64))
+    order = np.append(order, len(order))
+    return {
+        "labels": [*truth.distinct_category_names, BACKGROUND],
+        "matrix": found["matrix"].astype(np.int64)[np.ix_(order, order)],
+        "iou_threshold": iou_threshold,
+        "score_threshold": score_threshold,
+    }
+
+
+def error_split(
+    predictions: Predictions, truth: CocoDataset, *, background_iou: float = 0.1
+) -> dict[str, Any]:
+    """Split the errors at IoU .5 by kind, with the AP50 that mending each kind alone would win.
+
+    Args:
+        predictions: boxes for exactly the images of `truth`.
+        truth: the annotations.
+        background_iou: boxes that overlap every truth less than this found nothing.
+
+    Returns:
+        `ap50`, and by kind ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss") `counts` and
+        `ap50_gain`; `meaning` says what each kind is. Kinds are TIDE's.
+    """
+    evaluation = _evaluation(predictions, truth)
+    evaluation.evaluate()
+    found = evaluation.tide_errors(pos_thr=0.5, bg_thr=background_iou)
+    return {
+        "ap50": float(found["ap_base"]),
+        "counts": {kind: int(found["counts"][kind]) for kind in ERROR_KINDS},
+        "ap50_gain": {kind: float(found["delta_ap"][kind]) for kind in ERROR_KINDS},
+        "meaning": dict(ERROR_KINDS),
+    }
+
+
+def calibration(predictions: Predictions, truth: CocoDataset, *, bins: int = 10) -> dict[str, Any]:
+    """Compare scores with how often boxes of that score are right at IoU .5.
+
+    Args:
+        predictions: boxes for exactly the images of `truth`.
+        truth: the annotations.
+        bins: number of equal steps of score.
+
+    Returns:
+        `expected_error` and `worst_error` (the mean and the largest gap between score and share of
+        hits over the bins, the mean weighted by boxes), `bins` with `low`, `high`, `mean_score`,
+        `hit_share` (None in an empty bin) and `boxes`, and `expected_error_of_class`.
+    """
+    evaluation = _evaluation(predictions, truth)
+    evaluation.evaluate()
+    found = evaluation.calibration(n_bins=bins, iou_threshold=0.5)
+    return {
+        "expected_error": float(found["ece"]),
+        "worst_error": float(found["mce"]),
+        "bins": [
+            {
+                "low": row["bin_lower"],
+                "high": row["bin_upper"],
+                "mean_score": row["avg_confidence"] if row["count"] else None,
+                "hit_share": row["avg_accuracy"] if row["count"] else None,
+                "boxes": int(row["count"]),
+            }
+            for row in found["bins"]
+        ],
+        "expected_error_of_class": {k: float(v) for k, v in found["per_category"].items()},
+    }
+
+
+def precision_recall(matcher: CompetitionMatcher) -> dict[str, dict[str, np.ndarray]]:
+    """Return each class's precision and recall at every score that occurs.
+
+    Returns:
+        By class name `score` (falling), `precision` and `recall` of the boxes scored at least
+        that; empty arrays for classes without truth or boxes.
+    """
+    hits = matcher.true_positives()
+    curves = {}
+    for index, name in enumerate(matcher.category_names):
+        rows = slice(matcher.class_offsets[index], matcher.class_offsets[index + 1])
+        curves[name] = _curve(hits[rows], matcher.scores[rows], int(matcher.truth_counts[index]))
+    return curves
+
+
+def _curve(hits: np.ndarray, scores: np.ndarray, truth_count: int) -> dict[str, np.ndarray]:
+    from sklearn.metrics import precision_recall_curve
+
+    if not len(hits) or not truth_count:
+        return {key: np.zeros(0) for key in ("score", "precision", "recall")}
+    if not hits.any():
+        distinct = np.unique(scores)[::-1].astype(np.float64)
+        nothing = np.zeros(len(distinct))
+        return {"score": distinct, "precision": nothing, "recall": nothing.copy()}
+    precision, recall_of_hits, thresholds = precision_recall_curve(hits, scores)
+    # The library's recall is a share of the hits among these boxes, ours of all truth boxes; its
+    # last point (precision 1 at recall 0) belongs to no score.
+    return {
+        "score": thresholds[::-1].astype(np.float64),
+        "precision": precision[:-1][::-1],
+        "recall": recall_of_hits[:-1][::-1] * hits.sum() / truth_count,
+    }
+
+
+def best_thresholds(
+    curves: dict[str, dict[str, np.ndarray]],
+) -> dict[str, dict[str, float] | None]:
+    """Return for each class the score threshold with the best F1; None where nothing is found.
+
+    Of equal F1 the highest threshold is taken. mAP50 itself wants no threshold; this one is for
+    pseudo-labels and pictures.
+
+    Args:
+        curves: from `precision_recall`.
+    """
+    result: dict[str, dict[str, float] | None] = {}
+    for name, curve in curves.items():
+        total = curve["precision"] + curve["recall"]
+        f1 = np.divide(
+            2 * curve["precision"] * curve["recall"],
+            total,
+            out=np.zeros_like(total),
+            where=total > 0,
+        )
+        if not f1.any():
+            result[name] = None
+            continue
+        best = int(np.argmax(f1))
+        result[name] = {
+            "threshold": float(curve["score"][best]),
+            "f1": float(f1[best]),
+            "precision": float(curve["precision"][best]),
+            "recall": float(curve["recall"][best]),
+        }
+    return result
+
+
+def diagnose(
+    predictions: Predictions, truth: CocoDataset, *, score_threshold: float = 0.3
+) -> dict[str, Any]:
+    """Return all of the above in one dict: `confusion`, `errors`, `curves`, `thresholds`,
+    `calibration`, `leaked`.
+
+    Raises:
+        UserError: the predictions are for other images, or the truth has no boxes.
+    """
+    matcher = CompetitionMatcher.from_predictions(predictions, truth)
+    curves = precision_recall(matcher)
+    return {
+        "confusion": confusion_matrix(predictions, truth, score_threshold=score_threshold),
+        "errors": error_split(predictions, truth),
+        "curves": curves,
+        "thresholds": best_thresholds(curves),
+        "calibration": calibration(predictions, truth),
+        "leaked": leak_report(predictions.provenance, truth),
+    }
+
+
+def _evaluation(predictions: Predictions, truth: CocoDataset) -> hotcoco.COCOeval:
+    import hotcoco
+
+    check_same_images(predictions, truth)
+    annotations = hotcoco.COCO.from_arrays(
+        list(truth.images),
+        list(truth.categories),
+        truth.annotation_image_ids,
+        truth.labels,
+        truth.boxes_xywh,
+        area=truth.annotation_areas,
+        iscrowd=truth.iscrowd,
+    )
+    _, known = positions_of(predictions.labels, truth.category_ids)
+    boxes_xywh = predictions.boxes_xyxy[known].astype(np.float64)
+    boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
+    results = np.column_stack(
+        [
+            predictions.image_id_of_row[known],
+            boxes_xywh,
+            predictions.scores[known],
+            predictions.labels[known],
+        ]
+    )
+    return hotcoco.COCOeval(annotations, annotations.load_res(results), "bbox")
+
+
+def plain(value: Any) -> Any:
+    """Return the same with arrays as lists, ready for JSON."""
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,0 +1,1 @@
+"""Checks of a submission: everything that would get it rejected or cost it points."""

@@ -1,0 +1,145 @@
+"""Checks of a submission's boxes, labels and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from submit.checks.findings import Finding, Subject, finding
+
+# A box may be printed a little outside its image by rounding; more than this is worth a word.
+EDGE_TOLERANCE_PIXELS = 0.01
+
+
+def numbers(subject: Subject) -> Iterator[Finding]:
+    """Texts that are no number, and numbers that are not finite."""
+    raw = subject.raw
+    if raw.not_a_number.any():
+        message = "{} boxes have a text where a number should be"
+        yield finding("error", "not_a_number", message, subject.boxes(raw.not_a_number))
+    known = raw.image_index[raw.row_of_box] >= 0
+    values = np.column_stack([raw.scores, raw.boxes_xyxy])
+    infinite = ~np.isfinite(values).all(axis=1) & ~raw.not_a_number & known
+    if infinite.any():
+        message = "{} boxes have a number that is not finite"
+        yield finding("error", "not_finite", message, subject.boxes(infinite))
+
+
+def labels(subject: Subject) -> Iterator[Finding]:
+    """Labels that are no class."""
+    unknown = subject.raw.class_index < 0
+    if unknown.any():
+        message = f"{{}} boxes have a label that is no class of {subject.dataset.source}"
+        yield finding("error", "unknown_labels", message, subject.boxes(unknown))
+
+
+def no_classes(subject: Subject) -> Iterator[Finding]:
+    """Images files without classes, against which no label can be checked."""
+    if not subject.dataset.categories:
+        message = (
+            f"{subject.dataset.source} lists no classes, so labels were only checked to be whole "
+            "numbers"
+        )
+        yield finding("warning", "no_classes", message, (1, ()))
+
+
+def scores(subject: Subject) -> Iterator[Finding]:
+    """Scores outside [0, 1]."""
+    scores = subject.raw.scores
+    outside = (scores < 0) | (scores > 1)
+    if outside.any():
+        message = "{} scores are not in [0, 1]"
+        yield finding("error", "score_range", message, subject.boxes(outside))
+
+
+def empty_boxes(subject: Subject) -> Iterator[Finding]:
+    """Boxes without area."""
+    boxes = subject.raw.boxes_xyxy.astype(np.float32)
+    # "Not above" would also be true of NaN, which has its own finding.
+    empty = ((boxes[:, 2:] - boxes[:, :2]) <= 0).any(axis=1)
+    if empty.any():
+        message = "{} boxes have no area: xmax must be above xmin, ymax above ymin"
+        yield finding("error", "empty_boxes", message, subject.boxes(empty))
+
+
+def outside(subject: Subject) -> Iterator[Finding]:
+    """Boxes wholly outside their image, and those that reach over its edge."""
+    raw = subject.raw
+    image_of_box = raw.image_index[raw.row_of_box]
+    sizes = subject.dataset.sizes_wh[image_of_box].astype(np.float64)
+    boxes, known = raw.boxes_xyxy, image_of_box >= 0
+    away = (boxes[:, :2] >= sizes).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
+    if (away & known).any():
+        message = "{} boxes lie wholly outside their image: is the scale right?"
+        yield finding("error", "outside_image", message, subject.boxes(away & known))
+    overshoot = np.maximum(-boxes[:, :2], boxes[:, 2:] - sizes).max(axis=1, initial=0)
+    partly = (overshoot > EDGE_TOLERANCE_PIXELS) & ~away & known
+    if partly.any():
+        message = (
+            f"{{}} boxes reach over the edge of their image, by up to {overshoot[partly].max():g} "
+            "pixels; `submit write` cuts them"
+        )
+        yield finding("warning", "over_edge", message, subject.boxes(partly))
+
+
+def looks_normalised(subject: Subject) -> Iterator[Finding]:
+    """Coordinates that look like fractions in a format of pixels."""
+    boxes = subject.raw.boxes_xyxy
+    if not len(boxes) or subject.format.normalised:
+        return
+    if np.nanmax(boxes, initial=-np.inf) <= 2 and subject.dataset.sizes_wh.min() > 8:
+        message = "all {} boxes end within 2 pixels of the corner: they look normalised to [0, 1]"
+        yield finding("error", "normalised", message, (len(boxes), ()))
+
+
+def score_order(subject: Subject) -> Iterator[Finding]:
+    """Scores that rise within an image and class."""
+    raw = subject.raw
+    if subject.format.row_per != "image" or not len(raw.scores):
+        return
+    # Matching is per class: files that list class after class lose nothing by that.
+    order = np.lexsort((raw.class_index, raw.row_of_box))
+    same = (np.diff(raw.row_of_box[order]) == 0) & (np.diff(raw.class_index[order]) == 0)
+    rises = np.zeros(len(order), dtype=bool)
+    rises[order[1:]] = same & (np.diff(raw.scores[order]) > 0)
+    images = len(np.unique(raw.row_of_box[rises]))
+    if images:
+        message = (
+            "on {} images boxes of a class are not in falling score; the server matches in file "
+            "order, so that can cost points (`submit write` orders them)"
+        )
+        yield finding("warning", "score_order", message, (images, subject.boxes(rises)[1]))
+
+
+def duplicates(subject: Subject) -> Iterator[Finding]:
+    """Boxes that stand twice on an image."""
+    raw = subject.raw
+    if not len(raw.scores):
+        return
+    rows = np.column_stack([raw.row_of_box, raw.class_index, raw.boxes_xyxy])
+    order = np.lexsort(rows.T)
+    same = np.zeros(len(rows), dtype=bool)
+    same[order[1:]] = (rows[order[1:]] == rows[order[:-1]]).all(axis=1)
+    if same.any():
+        message = (
+            "{} boxes repeat another box of the same image and label: each is a false positive"
+        )
+        yield finding("warning", "duplicate_boxes", message, subject.boxes(same))
+
+
+def emptiness(subject: Subject) -> Iterator[Finding]:
+    """Files without boxes, classes never predicted, scores all alike."""
+    raw = subject.raw
+    if not len(raw.scores):
+        yield finding("error", "no_boxes", "the file has no box at all", (1, ()))
+        return
+    counts = np.bincount(raw.class_index[raw.class_index >= 0],
+                         minlength=len(subject.dataset.categories))  # fmt: skip
+    absent = [subject.dataset.category_names[index] for index in np.flatnonzero(counts == 0)]
+    if absent:
+        message = "{} classes are never predicted; each counts as 0 if it is in the truth"
+        yield finding("warning", "absent_classes", message, subject.names(absent))
+    if len(raw.scores) > 1 and np.unique(raw.scores).size == 1:
+        message = "all {} boxes have the same score: nothing tells good from bad"
+        yield finding("warning", "one_score", message, (len(raw.scores), ()))

@@ -1,0 +1,102 @@
+"""Preflight: everything that would get a submission rejected or cost it points, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.ground.errors import UserError
+from submit.checks import boxes, rows
+from submit.checks.findings import CheckResult, Finding, Subject
+from submit.formats.catalogue import DEFAULT_FORMAT, find_format
+from submit.formats.raw import RawSubmission, read_raw
+from submit.formats.schema import SubmissionFormat
+
+Check = Callable[[Subject], Iterator[Finding]]
+# What these find makes the boxes unreadable, or names none of the images.
+READING_CHECKS: tuple[Check, ...] = (
+    rows.unknown_images,
+    rows.repeated_images,
+    rows.broken_strings,
+    boxes.numbers,
+    boxes.labels,
+    boxes.scores,
+    boxes.empty_boxes,
+    rows.missing_images,
+)
+FURTHER_CHECKS: tuple[Check, ...] = (
+    boxes.no_classes,
+    boxes.outside,
+    boxes.looks_normalised,
+    boxes.emptiness,
+    rows.image_order,
+    rows.column_order,
+    rows.spaces,
+    boxes.score_order,
+    boxes.duplicates,
+    rows.file_size,
+    rows.encoding,
+)
+
+
+def check_file(
+    path: str | Path,
+    images_file: str | Path,
+    *,
+    format_name: str | None = None,
+    format_file: str | Path | None = None,
+) -> CheckResult:
+    """Check a submission file against the COCO file of the images to predict.
+
+    Raises:
+        UserError: a file is missing or unreadable, or the header is not the format's.
+    """
+    submission_format = find_format(format_name, format_file)
+    dataset = read_coco(images_file)
+    path = Path(path)
+    raw = read_raw(path, submission_format, dataset)
+    return check_raw(raw, submission_format, dataset, path)
+
+
+def check_raw(
+    raw: RawSubmission, submission_format: SubmissionFormat, dataset: CocoDataset, path: Path
+) -> CheckResult:
+    """Run every check on a submission that was read."""
+    subject = Subject(raw, submission_format, dataset, path)
+    findings = [f for check in (*READING_CHECKS, *FURTHER_CHECKS) for f in check(subject)]
+    image_of_box = raw.image_index[raw.row_of_box]
+    with_boxes = len(np.unique(image_of_box[image_of_box >= 0]))
+    return CheckResult(
+        file=str(path),
+        format=submission_format.name,
+        images=len(raw.names),
+        empty_images=len(dataset.images) - with_boxes,
+        boxes=len(raw.row_of_box),
+        file_bytes=path.stat().st_size,
+        findings=tuple(findings),
+    )
+
+
+def unreadable(path: str | Path, format_name: str | None, error: UserError) -> CheckResult:
+    """Return the result for a file that could not even be read: one error, the message."""
+    found = Finding("error", "unreadable", str(error), 1)
+    return CheckResult(str(path), format_name or DEFAULT_FORMAT, 0, 0, 0, 0, (found,))
+
+
+def refuse_errors(
+    raw: RawSubmission, submission_format: SubmissionFormat, dataset: CocoDataset, path: Path
+) -> None:
+    """Raise `UserError` for the first error that makes the boxes unreadable."""
+    subject = Subject(raw, submission_format, dataset, path)
+    for check in READING_CHECKS:
+        for finding in check(subject):
+            # A file may leave images out: they have no boxes then.
+            if finding.code != "missing_images":
+                raise UserError(
+                    finding.message,
+                    where=f"{path}, {'; '.join(finding.examples)}",
+                    next_step="`python -m submit check` lists everything that is wrong",
+                )

@@ -1,0 +1,127 @@
+"""Checks of a submission's rows, names and text."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+
+import numpy as np
+
+from data_tools.predictions.submission_csv import header_text
+from submit.checks.findings import Finding, Subject, finding
+from submit.formats.catalogue import image_names
+
+LARGE_FILE_BYTES = 100_000_000
+# Enough for the header and the first rows, whatever their boxes.
+FIRST_BYTES = 1 << 20
+
+
+def unknown_images(subject: Subject) -> Iterator[Finding]:
+    """Names that are no image of the dataset."""
+    unknown = subject.raw.image_index < 0
+    if unknown.any():
+        expected = image_names(subject.format, subject.dataset)[0]
+        yield finding(
+            "error",
+            "unknown_images",
+            f"{{}} images are not in {subject.dataset.source}; names look like {expected!r}",
+            subject.rows(unknown),
+        )
+
+
+def missing_images(subject: Subject) -> Iterator[Finding]:
+    """Images without a row."""
+    if subject.format.row_per != "image" and not subject.format.empty:
+        return
+    present = set(subject.raw.image_index.tolist())
+    names = image_names(subject.format, subject.dataset)
+    missing = [name for place, name in enumerate(names) if place not in present]
+    if missing:
+        message = "{} images have no row; an image without boxes needs one too"
+        yield finding("error", "missing_images", message, subject.names(missing))
+
+
+def repeated_images(subject: Subject) -> Iterator[Finding]:
+    """Images with more than one row."""
+    seen: set[str] = set()
+    repeated = [name for name in subject.raw.names if name in seen or seen.add(name)]
+    if repeated:
+        message = "{} rows repeat an image that already has one"
+        yield finding("error", "repeated_images", message, subject.names(repeated))
+
+
+def broken_strings(subject: Subject) -> Iterator[Finding]:
+    """Strings that do not divide into boxes."""
+    per_box = max(len(subject.format.fields), 1)
+    broken = subject.raw.field_counts % per_box != 0
+    if subject.format.row_per == "image" and broken.any():
+        message = f"{{}} rows do not divide into {per_box} numbers a box"
+        yield finding("error", "broken_strings", message, subject.rows(broken))
+
+
+def image_order(subject: Subject) -> Iterator[Finding]:
+    """Rows in another order than the dataset's."""
+    index = subject.raw.image_index[subject.raw.image_index >= 0]
+    falls = int((np.diff(index) < 0).sum())
+    if falls:
+        message = f"rows are not in the order of {subject.dataset.source} ({{}} steps back)"
+        yield finding("warning", "image_order", message, (falls, ()))
+
+
+def column_order(subject: Subject) -> Iterator[Finding]:
+    """A header in another order than the format's."""
+    if subject.raw.columns and subject.raw.columns != subject.format.columns:
+        message = (
+            f"the header is {header_text(subject.raw.columns)}, "
+            f"the format's is {','.join(subject.format.columns)}"
+        )
+        yield finding("warning", "column_order", message, (1, ()))
+
+
+def spaces(subject: Subject) -> Iterator[Finding]:
+    """NaN for nothing, and spaces that the format does not want or lacks."""
+    strings = subject.raw.strings
+    if strings is None:
+        return
+    filled = strings.str.strip_chars() != ""
+    is_nan = strings.str.strip_chars().str.to_lowercase() == "nan"
+    if is_nan.any():
+        message = "{} rows say NaN instead of nothing; pandas' fillna('') mends it"
+        yield finding("warning", "nan_strings", message, subject.rows(is_nan.to_numpy()))
+    with_boxes = filled & ~is_nan
+    if subject.format.empty:
+        with_boxes &= strings.str.strip_chars() != subject.format.empty
+    wanted = subject.format.trailing_space
+    wrong = (with_boxes & (strings.str.ends_with(" ") != wanted)).to_numpy()
+    if wrong.any():
+        what = "lack the space after the last number" if wanted else "end with a space"
+        yield finding("warning", "trailing_space", f"{{}} rows {what}", subject.rows(wrong))
+    odd = (with_boxes & strings.str.contains(r"^\s|\s\s|\t|\r|\n")).to_numpy()
+    if odd.any():
+        message = "{} rows have white space that is more than one space between numbers"
+        yield finding("warning", "white_space", message, subject.rows(odd))
+
+
+def file_size(subject: Subject) -> Iterator[Finding]:
+    """Files that many servers refuse."""
+    size = subject.path.stat().st_size
+    if size > LARGE_FILE_BYTES:
+        message = (
+            f"the file has {size / 1e6:.0f} MB, which many servers refuse; `submit plan` finds a "
+            "smaller one"
+        )
+        yield finding("warning", "large_file", message, (1, ()))
+
+
+def encoding(subject: Subject) -> Iterator[Finding]:
+    """A byte-order mark or Windows line ends, as spreadsheets leave them."""
+    if subject.path.suffix == ".gz" or subject.format.row_per == "coco_json":
+        return
+    with open(subject.path, "rb") as file:
+        start = file.read(FIRST_BYTES)
+    if start.startswith(codecs.BOM_UTF8):
+        message = "the file starts with a byte-order mark, which becomes part of the header"
+        yield finding("warning", "byte_order_mark", message, (1, ()))
+    if b"\r\n" in start:
+        message = "lines end as on Windows (CR LF), which can become part of the last column"
+        yield finding("warning", "line_ends", message, (1, ()))

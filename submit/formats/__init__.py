@@ -1,0 +1,1 @@
+"""Submission formats: described in YAML, read as they stand, printed."""

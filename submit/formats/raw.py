@@ -1,0 +1,238 @@
+"""A submission as it stands in its file, in any format, before anything is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.errors import UserError
+from data_tools.predictions.coco_results import read_coco_results
+from data_tools.predictions.submission_csv import header_text, read_text_table
+from submit.formats.catalogue import image_names, label_names, with_classes
+from submit.formats.schema import SubmissionFormat
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class RawSubmission:
+    """A submission as it stands in its file, before anything is refused.
+
+    Attributes:
+        columns: the header as found.
+        names: (R,) image name of each row of the file; with one row per box, each name once.
+        strings: (R,) the text of each row's boxes, when there is one row per image.
+        field_counts: (R,) numbers found in each row.
+        row_of_box: (N,) position in `names` of each box; rows whose numbers do not divide into
+            boxes have none.
+        label_texts: (N,) label of each box as written; the single class where there is no label.
+        category_ids: (C,) category ids of the dataset; where it lists none, those of the file.
+        class_index: (N,) position in `category_ids`; -1 for an unknown label.
+        image_index: (R,) position in the dataset's images; -1 for an unknown name.
+        scores: (N,) float64; NaN for what is no number.
+        boxes_xyxy: (N, 4) float64 pixels; NaN likewise, and where the image is unknown.
+        not_a_number: (N,) bool, boxes with a text that is no number (nan and inf are numbers).
+    """
+
+    columns: tuple[str, ...]
+    names: list[str]
+    strings: pl.Series | None
+    field_counts: np.ndarray
+    row_of_box: np.ndarray
+    label_texts: pl.Series
+    category_ids: np.ndarray
+    class_index: np.ndarray
+    image_index: np.ndarray
+    scores: np.ndarray
+    boxes_xyxy: np.ndarray
+    not_a_number: np.ndarray
+
+
+def read_raw(
+    path: Path, submission_format: SubmissionFormat, dataset: CocoDataset
+) -> RawSubmission:
+    """Read a file without refusing its content.
+
+    Raises:
+        UserError: the file is missing, torn, or has other columns than the format.
+    """
+    if submission_format.row_per == "coco_json":
+        return _raw_of_coco_results(path, submission_format, dataset)
+    table = read_text_table(path)
+    if sorted(submission_format.columns) != sorted(table.columns):
+        raise UserError(
+            f"the header is {header_text(table.columns)!r}",
+            where=path,
+            expected=",".join(submission_format.columns),
+            next_step="choose the format with --format",
+        )
+    if submission_format.row_per == "image":
+        return _raw_of_image_rows(table, submission_format, dataset)
+    return _raw_of_box_rows(table, submission_format, dataset)
+
+
+def _raw_of_image_rows(
+    table: pl.DataFrame, submission_format: SubmissionFormat, dataset: CocoDataset
+) -> RawSubmission:
+    import polars as pl
+
+    strings = table[submission_format.prediction_column]
+    cleaned = strings.str.strip_chars().str.replace_all(r"\s+", " ")
+    is_empty = (cleaned == "") | (cleaned.str.to_lowercase() == "nan")
+    if submission_format.empty:
+        is_empty |= cleaned == " ".join(submission_format.empty.split())
+    tokens = cleaned.set(is_empty, None).str.split(" ")
+    counts = tokens.list.len().fill_null(0).to_numpy()
+    per_box = len(submission_format.fields)
+    whole = (counts % per_box == 0) & (counts > 0)
+    flat = tokens.filter(pl.Series(whole)).explode() if whole.any() else pl.Series([""]).head(0)
+    columns = {
+        field: flat.gather_every(per_box, place)
+        for place, field in enumerate(submission_format.fields)
+    }
+    row_of_box = np.repeat(np.arange(len(counts)), np.where(whole, counts // per_box, 0))
+    names = table[submission_format.image_column].to_list()
+    return _raw(
+        tuple(table.columns), names, strings, counts, row_of_box, columns, submission_format,
+        dataset,
+    )  # fmt: skip
+
+
+def _raw_of_box_rows(
+    table: pl.DataFrame, submission_format: SubmissionFormat, dataset: CocoDataset
+) -> RawSubmission:
+    import polars as pl
+
+    names = table[submission_format.image_column]
+    value_columns = [c for c in submission_format.columns if c != submission_format.image_column]
+    if submission_format.empty:
+        line = pl.concat_str([pl.col(c).str.strip_chars() for c in value_columns], separator=" ")
+        is_box = table.select(line).to_series() != " ".join(submission_format.empty.split())
+    else:
+        is_box = pl.repeat(True, len(table), eager=True)
+    unique = names.unique(maintain_order=True)
+    row_of_name = {name: row for row, name in enumerate(unique.to_list())}
+    row_of_box = np.array(
+        [row_of_name[name] for name in names.filter(is_box).to_list()], dtype=np.int64
+    )
+    boxes = table.filter(is_box)
+    columns = {
+        field: boxes[column].str.strip_chars()
+        for field, column in zip(submission_format.fields, value_columns, strict=True)
+    }
+    counts = np.bincount(row_of_box, minlength=len(unique)) * len(submission_format.fields)
+    return _raw(
+        tuple(table.columns), unique.to_list(), None, counts, row_of_box, columns,
+        submission_format, dataset,
+    )  # fmt: skip
+
+
+def _raw_of_coco_results(
+    path: Path, submission_format: SubmissionFormat, dataset: CocoDataset
+) -> RawSubmission:
+    import polars as pl
+
+    results = read_coco_results(path)
+    names = list(map(str, results.image_ids.tolist()))
+    unique = list(dict.fromkeys(names))
+    row_of_name = {name: row for row, name in enumerate(unique)}
+    row_of_box = np.array([row_of_name[name] for name in names], dtype=np.int64)
+    boxes_xywh = dict(zip(("xmin", "ymin", "width", "height"), results.boxes_xywh.T, strict=True))
+    columns = {
+        "label": pl.Series(list(map(str, results.labels.tolist())), dtype=pl.String),
+        "score": pl.Series(results.scores),
+        **{name: pl.Series(numbers) for name, numbers in boxes_xywh.items()},
+    }
+    counts = np.bincount(row_of_box, minlength=len(unique)) * len(columns)
+    by_id = SubmissionFormat(name=submission_format.name, image_key="id", row_per="coco_json")
+    return _raw((), unique, None, counts, row_of_box, columns, by_id, dataset)
+
+
+def _raw(
+    header: tuple[str, ...],
+    names: list[str],
+    strings: pl.Series | None,
+    field_counts: np.ndarray,
+    row_of_box: np.ndarray,
+    columns: dict[str, pl.Series],
+    submission_format: SubmissionFormat,
+    dataset: CocoDataset,
+) -> RawSubmission:
+    import polars as pl
+
+    labels = columns.get("label")
+    if not dataset.categories and submission_format.label_key == "id":
+        # Without a label there is a single class, whatever its id.
+        ids = np.ones(1, dtype=np.int64) if labels is None else _whole_numbers(labels)
+        dataset = with_classes(dataset, ids)
+    classes = label_names(submission_format, dataset)
+    positions = {name: place for place, name in enumerate(image_names(submission_format, dataset))}
+    image_index = np.array([positions.get(name, -1) for name in names], dtype=np.int64)
+    if labels is None:
+        labels = pl.repeat(classes[0], len(row_of_box), eager=True)
+    numeric = {field: column for field, column in columns.items() if field != "label"}
+    numbers = {field: column.cast(pl.Float64, strict=False) for field, column in numeric.items()}
+    not_a_number = np.zeros(len(row_of_box), dtype=bool)
+    for column in numbers.values():
+        not_a_number |= column.is_null().to_numpy()
+    arrays = {field: column.fill_null(np.nan).to_numpy() for field, column in numbers.items()}
+    return RawSubmission(
+        columns=header,
+        names=names,
+        strings=strings,
+        field_counts=np.asarray(field_counts, dtype=np.int64),
+        row_of_box=row_of_box,
+        label_texts=labels,
+        category_ids=dataset.category_ids,
+        class_index=_class_index(labels, classes, submission_format),
+        image_index=image_index,
+        scores=arrays["score"],
+        boxes_xyxy=_corners(arrays, submission_format, dataset, image_index[row_of_box]),
+        not_a_number=not_a_number,
+    )
+
+
+def _whole_numbers(labels: pl.Series) -> np.ndarray:
+    import polars as pl
+
+    texts = labels.str.replace(r"\.0+$", "")
+    return texts.cast(pl.Int64, strict=False).drop_nulls().to_numpy()
+
+
+def _class_index(
+    labels: pl.Series, classes: list[str], submission_format: SubmissionFormat
+) -> np.ndarray:
+    import polars as pl
+
+    if submission_format.label_key != "name":
+        # Some tools print class numbers as 3.0.
+        labels = labels.str.replace(r"\.0+$", "")
+    index = labels.replace_strict(classes, list(range(len(classes))), default=-1,
+                                  return_dtype=pl.Int64)  # fmt: skip
+    return index.fill_null(-1).to_numpy()
+
+
+def _corners(
+    arrays: dict[str, np.ndarray],
+    submission_format: SubmissionFormat,
+    dataset: CocoDataset,
+    image_index_of_box: np.ndarray,
+) -> np.ndarray:
+    if "width" not in arrays:
+        corners = [arrays["xmin"], arrays["ymin"], arrays["xmax"], arrays["ymax"]]
+    else:
+        width, height = arrays["width"], arrays["height"]
+        xmin = arrays["xmin"] if "xmin" in arrays else arrays["xcenter"] - width / 2
+        ymin = arrays["ymin"] if "ymin" in arrays else arrays["ycenter"] - height / 2
+        corners = [xmin, ymin, xmin + width, ymin + height]
+    boxes = np.stack(corners, axis=1).astype(np.float64)
+    if submission_format.normalised and len(boxes):
+        sizes = dataset.sizes_wh[image_index_of_box].astype(np.float64)
+        boxes = boxes * np.concatenate([sizes, sizes], axis=1)
+        boxes[image_index_of_box < 0] = np.nan
+    return boxes

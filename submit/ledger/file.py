@@ -1,0 +1,143 @@
+"""The ledger's file: a CSV that people also open and edit in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from pathlib import Path
+
+from data_tools.ground.errors import UserError
+from data_tools.ground.files import write_text
+from data_tools.ground.text_tables import read_table
+from data_tools.predictions.submission_csv import header_text
+
+LOCK_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One submission.
+
+    Attributes:
+        submitted: time of the entry, ISO 8601 in UTC.
+        file: its path.
+        sha256: hash of the file, by which it is known again.
+        members: names of the fused runs.
+        local_score: competition_map50 on the validation fold; None when it was not given.
+        local_low, local_high: its bootstrap interval.
+        leaderboard_score: what the server said, typed in by the user.
+        leaked: why the local score cannot be trusted; empty if it can.
+        note: the user's own words.
+    """
+
+    submitted: str
+    file: str
+    sha256: str
+    members: tuple[str, ...] = ()
+    local_score: float | None = None
+    local_low: float | None = None
+    local_high: float | None = None
+    leaderboard_score: float | None = None
+    leaked: str = ""
+    note: str = ""
+
+
+COLUMNS = tuple(entry.name for entry in fields(Entry))
+NUMBERS = ("local_score", "local_low", "local_high", "leaderboard_score")
+
+
+def read_ledger(path: str | Path) -> list[Entry]:
+    """Return the entries in the order in which they were made; none if there is no file yet.
+
+    Raises:
+        UserError: the file is no ledger, or holds a time or a score that is none.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    table = read_table(path)
+    if sorted(table.columns) != sorted(COLUMNS):
+        raise UserError(
+            f"the header is {header_text(table.columns)!r}",
+            where=path,
+            expected=",".join(COLUMNS),
+            next_step="a spreadsheet must save it with commas; or name another file with --ledger",
+        )
+    return [
+        _entry(row, f"{path}, line {line}")
+        for row, line in zip(table.rows, table.lines, strict=True)
+    ]
+
+
+def write_ledger(path: str | Path, entries: list[Entry]) -> None:
+    """Write the entries, whole or not at all."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for entry in entries:
+        row = {key: "" if value is None else value for key, value in asdict(entry).items()}
+        writer.writerow({**row, "members": " ".join(entry.members)})
+    write_text(path, buffer.getvalue())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time read and write the ledger; the later would undo the other's."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        with FileLock(lock, timeout=LOCK_SECONDS):
+            yield
+    except Timeout:
+        raise UserError(
+            "another process has been writing the ledger for a minute",
+            where=path,
+            next_step=f"wait for it to end; if there is none, remove {lock}",
+        ) from None
+
+
+def _entry(row: dict[str, str], where: str) -> Entry:
+    figures = {key: _score(row[key], key, where) for key in NUMBERS}
+    texts = {key: row[key] for key in ("file", "sha256", "leaked", "note")}
+    submitted = _moment(row["submitted"], where)
+    return Entry(submitted=submitted, members=tuple(row["members"].split()), **texts, **figures)
+
+
+def _score(text: str, key: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise UserError(
+            f"`{key}` is {text!r}",
+            where=where,
+            expected="a number from 0 to 1 with a decimal point, such as 0.6153, or nothing",
+        )
+    return value
+
+
+def _moment(text: str, where: str) -> str:
+    """Return a time as ISO 8601 in UTC; one without a zone, as spreadsheets leave it, is in UTC."""
+    try:
+        # Python 3.10 does not know the Z.
+        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise UserError(
+            f"`submitted` is {text!r}",
+            where=where,
+            expected="a time in UTC, such as 2026-03-05T12:00:00+00:00",
+            next_step="write it so again: spreadsheets change times to their own style",
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.astimezone(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""Scores as a person reads them: texts, tables of several files, what changed."""

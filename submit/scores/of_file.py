@@ -1,0 +1,73 @@
+"""Score or diagnose a file of any format: read it, judge it, write the answer as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from data_tools.coco.dataset import read_coco
+from data_tools.ground.files import write_json
+from scoring.diagnosis import diagnose, plain
+from scoring.disagreement import disagreements
+from scoring.leaks import member_names
+from scoring.score import score
+from scoring.uncertainty.bootstrap import DEFAULT_SEED
+from submit.read import count_missing_images, read_any
+
+
+def score_file(
+    predictions_file: str | Path,
+    truth_file: str | Path,
+    *,
+    bootstrap_samples: int = 0,
+    seed: int = DEFAULT_SEED,
+    json_file: str | Path | None = None,
+    format_name: str | None = None,
+    format_file: str | Path | None = None,
+    disagree: bool = False,
+) -> dict[str, Any]:
+    """Score a prediction file of any kind; write the result as JSON when asked to.
+
+    Returns:
+        What `score` returns, with `file`, `truth`, `members` (names of the runs in it) and, if
+        asked for, `disagreements`.
+    """
+    truth = read_coco(truth_file)
+    predictions = read_any(
+        predictions_file, truth, format_name=format_name, format_file=format_file
+    )
+    result = score(predictions, truth, bootstrap_samples=bootstrap_samples, seed=seed)
+    result = {
+        "file": str(predictions_file),
+        "truth": str(truth_file),
+        "members": member_names(predictions.provenance),
+        **result,
+    }
+    missing = count_missing_images(
+        predictions_file, truth, format_name=format_name, format_file=format_file
+    )
+    if missing:
+        result["notes"].append(
+            f"{missing} images have no row in the file; they are scored as images without boxes"
+        )
+    if disagree:
+        result["disagreements"] = disagreements(predictions, truth)
+    if json_file is not None:
+        write_json(json_file, result)
+    return result
+
+
+def diagnose_file(
+    predictions_file: str | Path,
+    truth_file: str | Path,
+    *,
+    score_threshold: float = 0.3,
+    json_file: str | Path | None = None,
+) -> dict[str, Any]:
+    """Diagnose a prediction file of any kind as `diagnose`; write it as JSON when asked to."""
+    truth = read_coco(truth_file)
+    predictions = read_any(predictions_file, truth)
+    result = diagnose(predictions, truth, score_threshold=score_threshold)
+    if json_file is not None:
+        write_json(json_file, plain(result))
+    return {"file": str(predictions_file), **result}

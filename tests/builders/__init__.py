@@ -1,0 +1,1 @@
+"""Datasets, runs and answers of peers that several tests build on."""

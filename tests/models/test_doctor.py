@@ -1,0 +1,114 @@
+"""The doctor: every state of every finding, and the report."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from models import doctor
+from models.doctor import GIB, NEEDED, Finding
+
+ALL = dict.fromkeys(NEEDED, "1.0")
+
+
+def test_python_versions():
+    assert doctor.python_finding((3, 10)).state == "ok"
+    assert doctor.python_finding((3, 12)).state == "ok"
+    for unsupported in ((3, 9), (3, 13)):
+        finding = doctor.python_finding(unsupported)
+        assert finding.state == "problem"
+        assert "3.10, 3.11 or 3.12" in finding.fix
+
+
+def test_missing_packages_are_named_with_the_command():
+    (ok,) = doctor.package_findings(ALL)
+    assert ok.state == "ok"
+    assert "torch 1.0" in ok.text
+    without = {name: value for name, value in ALL.items() if name not in ("torch", "polars")}
+    findings = doctor.package_findings(without)
+    assert [finding.state for finding in findings] == ["ok", "problem"]
+    assert findings[1].text == "missing: torch, polars"
+    assert "requirements.txt" in findings[1].fix
+    (nothing,) = doctor.package_findings({})
+    assert nothing.state == "problem"
+
+
+@pytest.mark.parametrize(
+    ("present", "state"),
+    [
+        ([], "problem"),
+        (["opencv-python-headless"], "ok"),
+        (["opencv-python"], "note"),
+        (["opencv-python", "opencv-python-headless"], "problem"),
+    ],
+)
+def test_exactly_one_opencv_the_headless(present, state):
+    finding = doctor.opencv_finding(dict.fromkeys(present, "4.12"))
+    assert finding.state == state
+    assert bool(finding.fix) == (state != "ok")
+    if len(present) == 2:
+        assert "uninstall -y opencv-python-headless opencv-python " in finding.fix + " "
+
+
+def test_gpu_states():
+    assert doctor.no_gpu_finding(has_driver=False).state == "note"
+    assert "smoke" in doctor.no_gpu_finding(has_driver=False).text
+    assert doctor.no_gpu_finding(has_driver=True).state == "problem"
+
+
+def test_limits_of_memory_and_disk():
+    assert doctor.shared_memory_finding(None).state == "ok"
+    assert doctor.shared_memory_finding(64 * 2**20).state == "problem"  # a container's default
+    assert "--shm-size" in doctor.shared_memory_finding(64 * 2**20).fix
+    assert doctor.shared_memory_finding(GIB).state == "ok"
+    assert doctor.memory_finding(None).state == "note"
+    assert doctor.memory_finding(GIB).state == "note"
+    assert doctor.memory_finding(8 * GIB).state == "ok"
+    assert doctor.disk_finding(None).state == "ok"
+    assert doctor.disk_finding(GIB).state == "note"
+    assert doctor.disk_finding(20 * GIB).state == "ok"
+
+
+def test_the_agpl_is_named_only_where_it_applies():
+    assert "AGPL-3.0" in doctor.licence_finding(True).text
+    assert "AGPL" not in doctor.licence_finding(False).text
+
+
+def test_weights_in_the_cache_are_counted(tmp_path, monkeypatch):
+    from models.engine.weights.published import IMAGENET_FILES
+
+    monkeypatch.setenv("BOXCAMP_WEIGHTS", str(tmp_path))
+    assert doctor.weights_finding().text.startswith("0 of 6 ")
+    (tmp_path / IMAGENET_FILES["ssd"].file_name).write_bytes(b"")
+    assert doctor.weights_finding().text.startswith(f"1 of 6 published files in {tmp_path}")
+
+
+def test_report_of_nothing_is_healthy():
+    report = {"machine": "m", "python": "3.11", "findings": []}
+    assert doctor.format_report(report).splitlines() == [
+        "m, Python 3.11",
+        "everything that is needed is there",
+    ]
+
+
+def test_report_shows_fixes_and_counts_problems():
+    findings = [Finding("disk", "ok", "20 GiB"), Finding("gpu", "problem", "broken", "mend it")]
+    report = {"machine": "m", "python": "3.11", "findings": [vars(each) for each in findings]}
+    lines = doctor.format_report(report).splitlines()
+    assert lines[1:] == [
+        "ok      disk: 20 GiB",
+        "problem gpu: broken",
+        "        fix: mend it",
+        "1 problems",
+    ]
+
+
+def test_this_machine_can_be_examined():
+    report = doctor.examine()
+    assert json.loads(json.dumps(report)) == report
+    topics = [finding["topic"] for finding in report["findings"]]
+    for topic in ("python", "packages", "opencv", "operators", "gpu", "disk", "licences"):
+        assert topic in topics
+    problems = [each for each in report["findings"] if each["state"] == "problem"]
+    assert report["healthy"] == (not problems)
