@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def log_submission(
         entries = read_ledger(ledger_file)
         place = next((i for i, entry in enumerate(entries) if entry.sha256 == sha256), len(entries))
         if place == len(entries):
-            moment = (now or datetime.now(timezone.utc)).isoformat(timespec="seconds")
+            moment = (now or datetime.now(UTC)).isoformat(timespec="seconds")
             entries.append(Entry(submitted=moment, file=str(submission_file), sha256=sha256))
         changes: dict[str, Any] = {} if score is None else _local_score(score)
         if leaderboard_score is not None:
@@ -87,7 +87,7 @@ def submissions_left(
             f"--utc-offset is {utc_offset_hours:g}", expected="hours from -12 to 14: 9 for Korea"
         )
     zone = timezone(timedelta(hours=utc_offset_hours))
-    today = (now or datetime.now(timezone.utc)).astimezone(zone).date()
+    today = (now or datetime.now(UTC)).astimezone(zone).date()
     days = [datetime.fromisoformat(entry.submitted).astimezone(zone).date() for entry in entries]
     return max(per_day - days.count(today), 0)
 

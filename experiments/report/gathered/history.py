@@ -101,6 +101,6 @@ def remember(folder: Path, best: Source, truth: CocoDataset) -> None:
         return
     file = f"{best.sha256[:16]}.parquet"
     write_predictions(folder / file, best.predictions)
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
     entry = PastBest(best.sha256, best.name, best.score, truth.fingerprint, today, file)
     write_json(folder / INDEX, [asdict(each) for each in (*history, entry)])

@@ -32,7 +32,7 @@ _PACKAGES = ("torch", "torchvision", "onedl-mmdetection", "onedl-mmcv", "numpy")
 
 def now_text() -> str:
     """Return the time as ISO 8601 with time zone, to the second."""
-    return datetime.datetime.now(datetime.timezone.utc).astimezone().isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).astimezone().isoformat(timespec="seconds")
 
 
 def read_run(paths: RunPaths) -> dict[str, Any]:

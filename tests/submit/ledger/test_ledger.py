@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from submit.ledger.file import Entry, read_ledger, write_ledger
 from submit.ledger.forecast import forecast
 from tests.builders.scoring_cases import dataset, predictions
 
-NOON = datetime(2026, 3, 5, 12, tzinfo=timezone.utc)
+NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 
 def entry(name, local=None, leaderboard=None, *, leaked="", submitted="2026-03-05T12:00:00+00:00"):
@@ -162,7 +162,7 @@ def test_leaked_local_scores_select_nothing():
 def test_submissions_left_count_the_competitions_own_day():
     entries = [entry("a", submitted="2026-03-05T14:00:00+00:00"),
                entry("b", submitted="2026-03-05T16:00:00+00:00")]  # fmt: skip
-    night = datetime(2026, 3, 5, 20, tzinfo=timezone.utc)
+    night = datetime(2026, 3, 5, 20, tzinfo=UTC)
     assert submissions_left(entries, now=night) == 10 - 2
     # In Korea it is already the sixth since 15:00 UTC.
     assert submissions_left(entries, now=night, utc_offset_hours=9) == 10 - 1
@@ -236,7 +236,7 @@ def test_a_time_without_zone_is_utc_wherever_the_computer_stands(tmp_path, monke
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        late = datetime(2026, 3, 5, 23, 45, tzinfo=timezone.utc)
+        late = datetime(2026, 3, 5, 23, 45, tzinfo=UTC)
         assert submissions_left(read_ledger(path), now=late) == 9
         # In Korea it is 8:30 of the next day by then, and so it is for the entry.
         assert submissions_left(read_ledger(path), utc_offset_hours=9, now=late) == 9
