@@ -12,9 +12,7 @@ from typing import Any
 from data_tools.coco.dataset import load_json
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths, WorkPaths
-
-# Ends the name of a run of one epoch that was trained only to measure its time: no result.
-TIMING_SUFFIX = "-timing"
+from data_tools.ground.run_names import is_timing
 
 
 @dataclass(frozen=True)
@@ -155,12 +153,11 @@ def _last_line_of_each_epoch(lines: Iterable[dict[str, Any]]) -> tuple[dict[str,
 
 def find_run_folders(work: Path) -> list[Path]:
     """Return the run folders under a work root, sorted by name, without timing runs."""
-    found = (WorkPaths(work).root / "runs").glob("*/fold*/run.json")
+    found = WorkPaths(work).runs.glob("*/fold*/run.json")
     return sorted(
         path.parent
         for path in found
-        if (path.parent / "config.json").is_file()
-        and not path.parent.parent.name.endswith(TIMING_SUFFIX)
+        if (path.parent / "config.json").is_file() and not is_timing(path.parent.parent.name)
     )
 
 

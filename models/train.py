@@ -11,7 +11,8 @@ from rich.console import Console
 
 from data_tools.coco.dataset import read_coco
 from data_tools.ground.errors import UserError
-from data_tools.ground.paths import RunPaths, WorkPaths, experiment_name
+from data_tools.ground.paths import RunPaths, WorkPaths
+from data_tools.ground.run_names import RunName, build, checked_name
 from models.engine.config.resolve import resolve_config
 from models.engine.runs.folder import existing_run, read_run, refuse_other_data, sole_trainer
 from models.engine.runs.leaks import leak_reasons
@@ -176,10 +177,8 @@ def run_paths(request: TrainRequest) -> RunPaths:
     name = request.name
     if name is None:
         mosaic = request.mosaic or 0.0
-        name = experiment_name(request.model, pseudo_round=round_number, mosaic=mosaic)
-    if "/" in name or name in ("", ".", ".."):
-        raise UserError(f"--name {name!r} is no folder name", expected="a name without slashes")
-    return WorkPaths(request.work_root).run(name, request.fold)
+        name = build(RunName(request.model, pseudo=round_number, mosaic=mosaic))
+    return WorkPaths(request.work_root).run(checked_name(name, what="--name"), request.fold)
 
 
 def choose_device(wanted: str) -> str:

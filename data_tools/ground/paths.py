@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_tools.ground.run_names import checked_name
+
 
 @dataclass(frozen=True)
 class DataPaths:
@@ -126,9 +128,14 @@ class WorkPaths:
         """Training part of one fold plus pseudo-labelled test images."""
         return self.root / "pseudo" / f"round{round_number}" / f"train_{fold}.json"
 
+    @property
+    def runs(self) -> Path:
+        """Folder of all runs: `runs/<experiment>/fold<k>/`."""
+        return self.root / "runs"
+
     def run(self, experiment: str, fold: int) -> RunPaths:
-        """Paths of one run."""
-        return RunPaths(self.root / "runs" / experiment / f"fold{fold}")
+        """Paths of one run; `UserError` for a name that `checked_name` refuses."""
+        return RunPaths(self.runs / checked_name(experiment) / f"fold{fold}")
 
     @property
     def ensemble(self) -> Path:
@@ -158,13 +165,3 @@ class WorkPaths:
     def history(self) -> Path:
         """Folder of earlier best predictions, which the report compares the present best with."""
         return self.root / "history"
-
-
-def experiment_name(model: str, *, pseudo_round: int = 0, mosaic: float = 0.0) -> str:
-    """Name a run by what changed: `tood_dcn`, `tood_dcn-pseudo1-mosaic0.5`."""
-    parts = [model]
-    if pseudo_round:
-        parts.append(f"pseudo{pseudo_round}")
-    if mosaic:
-        parts.append(f"mosaic{mosaic:g}")
-    return "-".join(parts)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_tools.ground.errors import UserError
+from data_tools.ground.paths import WorkPaths
+from data_tools.ground.run_names import split_seed
 from experiments.run_folder import Run, find_run_folders, read_run
-
-SEED_SUFFIX = re.compile(r"-seed(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def find_group(name: str, work: Path) -> RunGroup:
     Raises:
         UserError: nothing of that name; the message lists the runs that there are.
     """
-    for path in (Path(name), work / "runs" / name):
+    for path in (Path(name), WorkPaths(work).runs / name):
         folders = _run_folders(path)
         if folders:
             runs = sorted((read_run(f) for f in folders), key=lambda run: (run.seed or 0, run.name))
@@ -46,7 +45,7 @@ def find_group(name: str, work: Path) -> RunGroup:
     known = [f"{f.parent.name}/{f.name}" for f in find_run_folders(work)]
     raise UserError(
         f"there is no run {name!r}",
-        where=work / "runs",
+        where=WorkPaths(work).runs,
         expected=f"one of {', '.join(known)}" if known else "a run; there are none yet",
         next_step="`python -m experiments list` shows experiments and runs",
     )
@@ -57,18 +56,19 @@ def _run_folders(path: Path) -> list[Path]:
         return [path]
     if path.is_dir():
         return [file.parent for file in sorted(path.glob("fold*/run.json"))]
-    seeds = [f for f in sorted(path.parent.glob(f"{path.name}-seed*")) if _is_seed_of(f, path.name)]
+    seeds = [f for f in sorted(path.parent.glob(f"{path.name}-*")) if _is_seed_of(f, path.name)]
     return [file.parent for folder in seeds for file in sorted(folder.glob("fold*/run.json"))]
 
 
 def _is_seed_of(folder: Path, name: str) -> bool:
-    return SEED_SUFFIX.sub("", folder.name) == name
+    stem, seed = split_seed(folder.name)
+    return stem == name and seed is not None
 
 
 def _group_name(runs: list[Run]) -> str:
     if len(runs) == 1:
         return runs[0].name
-    names = {SEED_SUFFIX.sub("", run.experiment) for run in runs}
+    names = {split_seed(run.experiment)[0] for run in runs}
     return ", ".join(sorted(names))
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths
+from data_tools.ground.run_names import timing_name
 from experiments.plan.commands import predict_command, train_command
 from experiments.plan.runs import Place, PlannedRun, pseudo_file, require_unchanged
 from experiments.plan.spec import Experiment
-from experiments.run_folder import TIMING_SUFFIX, read_run
+from experiments.run_folder import read_run
 
 Say = Callable[[str], None]
 Start = Callable[[list[str]], int]
@@ -129,7 +130,7 @@ def _epochs_for_equal_minutes(
 
 
 def _minutes_per_epoch(planned: PlannedRun, place: Place, say: Say, start: Start) -> float:
-    name = planned.name + TIMING_SUFFIX
+    name = timing_name(planned.name)
     folder = planned.folder.parent.parent / name / planned.folder.name
     timing = replace(planned, name=name, folder=Path(folder))
     if timing.state != "finished":

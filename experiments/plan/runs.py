@@ -13,6 +13,7 @@ from data_tools.coco.dataset import read_coco
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file
 from data_tools.ground.paths import DataPaths, RunPaths, WorkPaths
+from data_tools.ground.run_names import with_seed
 from experiments.factors import Difference, comparable_inputs, differences, require_single_factor
 from experiments.plan.spec import Arm, Experiment, Settings
 from experiments.run_folder import Run, read_run
@@ -231,7 +232,7 @@ def _planned(
     resolved: tuple[dict[str, Any], tuple[str, ...]],
     place: Place,
 ) -> PlannedRun:
-    name = f"{experiment.name}-{arm.name}-seed{seed}"
+    name = with_seed(f"{experiment.name}-{arm.name}", seed)
     folder = WorkPaths(place.work).run(name, arm.settings.fold).root
     return PlannedRun(arm, seed, name, folder, resolved[0], resolved[1])
 

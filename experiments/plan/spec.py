@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.ground.errors import UserError
+from data_tools.ground.run_names import checked_name
 from experiments.plan.spec_file import (
     BASE_ARM,
     NETWORK_KEYS,
@@ -153,8 +154,9 @@ def _settings(values: Mapping[str, Any]) -> Settings:
 def _arm(
     name: str, stated: Any, base: Mapping[str, Any], unavoidable: Mapping[str, str], path: Path
 ) -> Arm:
-    if name == BASE_ARM or not isinstance(name, str) or "/" in name or "-seed" in name:
+    if name == BASE_ARM or not isinstance(name, str) or "-seed" in name:
         raise UserError(f"an arm cannot be called {name!r}", where=path, expected="another name")
+    checked_name(name, what="the arm", where=path)
     stated = checked_settings(stated, path, name)
     flat = {key: value for key, value in stated.items() if key != "set"}
     flat.update({f"set {key}": value for key, value in (stated.get("set") or {}).items()})

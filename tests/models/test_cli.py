@@ -145,7 +145,7 @@ def test_wandb_that_is_not_installed(workspace: Path, monkeypatch: pytest.Monkey
 
 
 def test_name_with_a_slash(workspace: Path) -> None:
-    assert_one_message(run(*train_arguments(workspace, "--name", "../x")), "is no folder name")
+    assert_one_message(run(*train_arguments(workspace, "--name", "../x")), "cannot name a run")
 
 
 def test_predict_without_a_run(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_images_without_boxes_are_still_listed(paths: RunPaths, tmp_path: Path) 
         (["--seed", 2**32], ["--seed"]),
         (["--set", "seed=-1"], ["`seed` is -1, expected a whole number"]),
         (["--set", "optimizer.lr=Infinity"], ["`optimizer.lr` is Infinity"]),
-        (["--name", ""], ["--name '' is no folder name"]),
+        (["--name", ""], ["--name '' cannot name a run"]),
         (["--set", "architecture.backbone.type=ResNet"], ["TypeError", "--set architecture"]),
         (["--set", "architecture.neck.out_channels=33"], ["RuntimeError", "--set architecture"]),
     ],

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.ground.errors import UserError
-from experiments.compare.arms_on_disk import SEED_SUFFIX, RunGroup
+from data_tools.ground.run_names import split_seed
+from experiments.compare.arms_on_disk import RunGroup
 from experiments.compare.compare import compare_groups
 from experiments.compare.comparison import Basis, Comparison, MetricRow
 from experiments.compare.text import interval_text, mean_text, signed
@@ -31,8 +32,8 @@ def experiments_on_disk(runs: tuple[Run, ...]) -> list[ExperimentOnDisk]:
     """Group runs into experiments; only those with a base and at least one scored arm."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        if SEED_SUFFIX.search(run.experiment) and run.epochs:
-            name = SEED_SUFFIX.sub("", run.experiment)
+        name, seed = split_seed(run.experiment)
+        if seed is not None and run.epochs:
             groups.setdefault((name, run.paths.root.name), []).append(run)
     arms = {
         key: RunGroup(key[0], tuple(sorted(found, key=lambda run: run.seed or 0)))

@@ -6,20 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.ground.paths import DataPaths, WorkPaths, experiment_name
-
-
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        ({}, "tood_dcn"),
-        ({"pseudo_round": 1}, "tood_dcn-pseudo1"),
-        ({"mosaic": 0.5}, "tood_dcn-mosaic0.5"),
-        ({"pseudo_round": 2, "mosaic": 1.0}, "tood_dcn-pseudo2-mosaic1"),
-    ],
-)
-def test_the_name_of_an_experiment_states_what_changed(options, name):
-    assert experiment_name("tood_dcn", **options) == name
+from data_tools.ground.errors import UserError
+from data_tools.ground.paths import DataPaths, WorkPaths
 
 
 def test_where_things_are():
@@ -30,3 +18,8 @@ def test_where_things_are():
         "work/runs/yolox/fold3/predictions/val.parquet"
     )
     assert DataPaths(Path("data")).hidden_test_json == Path("data/hidden/test_truth.json")
+
+
+def test_a_run_has_a_name_that_a_folder_can_have():
+    with pytest.raises(UserError, match="cannot name a run"):
+        WorkPaths(Path("work")).run("../elsewhere", 3)
