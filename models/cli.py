@@ -117,17 +117,18 @@ def train(processes: int, **options: Any) -> None:
     from rich.console import Console
 
     from models.engine.runs.folder import command_text
+    from models.engine.runs.request import TrainRequest
     from models.engine.runs.restart import OUT_OF_MEMORY_STATUS, SmallerPassesNeeded
-    from models.engine.training.launch import is_launched, launch
+    from models.engine.training.launch import is_launched
     from models.engine.training.resuming.interrupt import Interruption
-    from models.train import TrainRequest, is_main_process, train
+    from models.train import is_main_process, train, train_in_processes
 
     _quiet_libraries()
     console = Console()
     command = command_text()
     request = TrainRequest(**options, command=command)
     if processes > 1 and not is_launched():
-        sys.exit(launch(request, processes, sys.argv[1:], console))
+        sys.exit(train_in_processes(request, processes, sys.argv[1:], console))
     try:
         finished = train(request, console)
     except Interruption as stop:

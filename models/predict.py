@@ -17,8 +17,8 @@ from data_tools.predictions.files import require_parquet_name, write_predictions
 from data_tools.predictions.table import Predictions
 from models.engine.runs.folder import read_config, read_run, run_provenance
 from models.engine.runs.training_data import require_images
+from models.engine.training.device import choose_device
 from models.registry import get_model
-from models.train import choose_device
 
 SPLITS = ("val", "test")
 PLAIN_VIEW = "plain"

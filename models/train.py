@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -17,80 +15,14 @@ from models.engine.config.resolve import resolve_config
 from models.engine.runs.folder import existing_run, read_run, refuse_other_data, sole_trainer
 from models.engine.runs.leaks import leak_reasons
 from models.engine.runs.record import close_run_folder, data_record, open_run_folder
+from models.engine.runs.request import PreparedRun, TrainRequest
 from models.engine.runs.training_data import TrainingData, read_training_data
+from models.engine.training.device import choose_device
+from models.engine.training.resuming.interrupt import Interruption
 from models.registry import get_model
 
 # What libraries raise where settings of the architecture do not fit together.
 UNFIT = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What the command line asks for; None means: as the recipe or the machine says.
-
-    Attributes:
-        model: registry name.
-        data_root: folder of the dataset.
-        fold: fold that is held out.
-        work_root: folder of everything that the kit produces.
-        scale: "full", "smoke" or None (full with a GPU, else smoke).
-        pseudo: training part of this fold with pseudo-labels, in place of the plain one.
-        mosaic, epochs, batch_size, init, workers, seed, overrides: see `resolve_config`.
-        name: experiment name; None derives it from what differs from the recipe.
-        resume: continue an unfinished run.
-        device: "auto", "cpu" or "cuda".
-        wandb: also log to Weights & Biases.
-        force: train although the teachers of the pseudo-labels saw the validation fold.
-        command: the command line, for the record.
-    """
-
-    model: str
-    data_root: Path
-    fold: int
-    work_root: Path
-    scale: str | None = None
-    pseudo: Path | None = None
-    mosaic: float | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    init: str | None = None
-    workers: int | None = None
-    seed: int = 42
-    overrides: tuple[str, ...] = ()
-    name: str | None = None
-    resume: bool = False
-    device: str = "auto"
-    wandb: bool = False
-    force: bool = False
-    command: str = ""
-
-
-@dataclass(frozen=True)
-class PreparedRun:
-    """A run whose folder is ready: what every training library needs to begin.
-
-    Attributes:
-        request: as asked.
-        config: resolved config.
-        paths: run folder.
-        data: datasets.
-        device: "cpu" or "cuda".
-        resume: continue from the last checkpoint.
-        leaked: reasons why its validation score cannot be trusted.
-    """
-
-    request: TrainRequest
-    config: dict[str, Any]
-    paths: RunPaths
-    data: TrainingData
-    device: str
-    resume: bool
-    leaked: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Experiment and fold, as in `tood_dcn/fold3`."""
-        return f"{self.paths.root.parent.name}/{self.paths.root.name}"
 
 
 def train(request: TrainRequest, console: Console) -> Mapping[str, Any]:
@@ -111,6 +43,30 @@ def train(request: TrainRequest, console: Console) -> Mapping[str, Any]:
     if is_main:
         _announce(run, state, console)
     return _train_with(get_model(request.model).library, run, is_main, console)
+
+
+def train_in_processes(
+    request: TrainRequest, processes: int, arguments: Sequence[str], console: Console
+) -> int:
+    """Train one model on one fold in several processes of this machine.
+
+    Args:
+        request: what the command line asks for; mistakes are found before any process starts.
+        processes: one per GPU.
+        arguments: those of `python -m models`, which every process gets.
+        console: where the launcher talks.
+
+    Returns:
+        Exit status: that of the first process that failed, 130 or 143 after a signal, or 0.
+    """
+    from models.engine.training.launch import check_processes, launch
+
+    run, state = prepare(request)
+    if state == "finished":
+        train(request, console)
+        return 0
+    check_processes(run, processes)
+    return launch(processes, arguments, console)
 
 
 def prepare(request: TrainRequest) -> tuple[PreparedRun, str]:
@@ -151,7 +107,8 @@ def _train_with(
         try:
             return train_library(run, console)
         except BaseException as error:
-            close_run_folder(run, error)
+            is_stop = isinstance(error, Interruption | KeyboardInterrupt)
+            close_run_folder(run, error, is_stop=is_stop)
             has_begun = run.paths.run_json.is_file()
             if has_begun or not isinstance(error, UNFIT) or not _has_own_architecture(run):
                 raise
@@ -179,27 +136,6 @@ def run_paths(request: TrainRequest) -> RunPaths:
         mosaic = request.mosaic or 0.0
         name = build(RunName(request.model, pseudo=round_number, mosaic=mosaic))
     return WorkPaths(request.work_root).run(checked_name(name, what="--name"), request.fold)
-
-
-def choose_device(wanted: str) -> str:
-    """Return "cuda" or "cpu"; "auto" takes a GPU when there is one.
-
-    Raises:
-        UserError: "cuda" without a GPU that torch can use.
-    """
-    import torch
-
-    if wanted == "cpu":
-        return "cpu"
-    if torch.cuda.is_available():
-        return "cuda"
-    if wanted == "cuda":
-        raise UserError(
-            "torch sees no GPU",
-            expected="an NVIDIA driver that suits the installed torch",
-            next_step="python -m models doctor, or train with --device cpu",
-        )
-    return "cpu"
 
 
 def _config(request: TrainRequest, scale: str, data: TrainingData) -> dict[str, Any]:

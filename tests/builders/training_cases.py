@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from data_tools.coco.dataset import CocoDataset, write_coco
-from models.train import TrainRequest
+from models.engine.runs.request import TrainRequest
 
 CATEGORIES = ({"id": 3, "name": "red"}, {"id": 7, "name": "green"})
 COLOURS_BGR = {3: (40, 40, 220), 7: (40, 220, 40)}

@@ -17,11 +17,10 @@ from models.engine.runs.folder import (
 )
 from models.engine.runs.leaks import teacher_file_names
 from models.engine.runs.restart import SmallerPassesNeeded
-from models.engine.training.resuming.interrupt import Interruption
 
 if TYPE_CHECKING:
+    from models.engine.runs.request import PreparedRun, TrainRequest
     from models.engine.runs.training_data import TrainingData
-    from models.train import PreparedRun, TrainRequest
 
 
 def open_run_folder(run: PreparedRun) -> None:
@@ -72,9 +71,14 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else "cpu"
 
 
-def close_run_folder(run: PreparedRun, error: BaseException) -> None:
-    """Record how a run ended that did not finish; one that never began leaves nothing behind."""
-    is_stop = isinstance(error, Interruption | KeyboardInterrupt)
+def close_run_folder(run: PreparedRun, error: BaseException, *, is_stop: bool) -> None:
+    """Record how a run ended that did not finish; one that never began leaves nothing behind.
+
+    Args:
+        run: the run.
+        error: what ended it.
+        is_stop: the user stopped it.
+    """
     # A full disk may be why training ended: that message must not give way to this one.
     with suppress(OSError):
         update_run(run.paths, state="interrupted" if is_stop else "failed")

@@ -12,18 +12,15 @@ from typing import Any
 from rich.console import Console
 
 from data_tools.ground.errors import UserError
+from models.engine.runs.request import PreparedRun
 from models.engine.runs.restart import OUT_OF_MEMORY_STATUS
 from models.registry import get_model
-from models.train import PreparedRun, TrainRequest, prepare, train
 
 
-def launch(
-    request: TrainRequest, processes: int, arguments: Sequence[str], console: Console
-) -> int:
-    """Train one model on one fold in several processes; begin again where memory runs out.
+def launch(processes: int, arguments: Sequence[str], console: Console) -> int:
+    """Train in several processes; begin again where memory runs out.
 
     Args:
-        request: what the command line asks for; mistakes are found before any process starts.
         processes: one per GPU.
         arguments: those of `python -m models`, which every process gets.
         console: where the launcher talks.
@@ -31,11 +28,6 @@ def launch(
     Returns:
         Exit status: that of the first process that failed, 130 or 143 after a signal, or 0.
     """
-    run, state = prepare(request)
-    if state == "finished":
-        train(request, console)
-        return 0
-    check_processes(run, processes)
     arguments = list(arguments)
     while True:
         status = _run_processes(processes, arguments)

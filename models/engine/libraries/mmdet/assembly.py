@@ -28,7 +28,7 @@ from models.engine.training.watching.progress import Display
 if TYPE_CHECKING:
     from models.engine.data.dataset import TrainDataset
     from models.engine.data.eval_dataset import EvalDataset
-    from models.train import PreparedRun
+    from models.engine.runs.request import PreparedRun
 
 SCORE_KEYS = (
     "competition_map50",

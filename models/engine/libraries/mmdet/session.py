@@ -44,7 +44,7 @@ from models.engine.training.watching.metrics_log import (
 from models.engine.training.watching.progress import Display, SilentDisplay, make_display
 
 if TYPE_CHECKING:
-    from models.train import PreparedRun
+    from models.engine.runs.request import PreparedRun
 
 
 def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ from models.engine.training.watching.progress import Display, make_display
 from models.registry import get_model
 
 if TYPE_CHECKING:
-    from models.train import PreparedRun
+    from models.engine.runs.request import PreparedRun
 
 
 def train_yolo11(run: PreparedRun, console: Console) -> Mapping[str, Any]:

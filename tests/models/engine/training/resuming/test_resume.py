@@ -18,10 +18,11 @@ import torch
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths
 from models.engine.runs.folder import sole_trainer
+from models.engine.runs.request import TrainRequest
 from models.engine.training.loop import Trainer
 from models.engine.training.resuming.checkpoint import load_checkpoint
 from models.engine.training.resuming.interrupt import Interruption
-from models.train import TrainRequest, train
+from models.train import train
 from tests.builders.training_cases import quiet_console, tiny_request, write_tiny_data
 
 pytestmark = pytest.mark.slow
