@@ -62,7 +62,7 @@ def sample(
     "coco_paths",
     type=FilePath,
     multiple=True,
-    help="Annotation files to check.  [default: train.json and test.json of DATA]",
+    help="Annotation files to check.  [default: train.json and, if it is there, test.json of DATA]",
 )
 @click.option("--quick", is_flag=True, help="Read image headers only; no near-duplicates.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -86,7 +86,7 @@ def verify(
     paths = DataPaths(data)
     with click.progressbar(length=1, label="Reading the images", file=sys.stderr) as bar:
         result = verify_dataset(
-            coco_paths or (paths.train_json, paths.test_json),
+            coco_paths or paths.annotations(),
             data,
             decode=not quick,
             tick=advance(bar),

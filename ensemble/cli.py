@@ -98,7 +98,10 @@ def main() -> None:
 @click.option("--sources/--no-sources", default=True, help="Write OUT.sources.parquet beside it.")
 @click.option("--explain", metavar="IMAGE", help="Print one image's clusters (file name or id).")
 @click.option("--picture", metavar="FILE", help="With --explain: draw before and after.")
-@click.option("--data", default="data", show_default=True, help="With --picture: the images' root.")
+@click.option(
+    "--data",
+    help="With --picture: the images' root.  [default: of the dataset that OUT's work root is of]",
+)
 @click.option("--threads", type=click.IntRange(1), help="[default: one per core]")
 def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> None:
     """Fuse prediction files, submission CSVs, COCO results, globs or run folders.

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.coco.workspace import data_root_near
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting, write_json
 from data_tools.ground.progress import progress_bar
@@ -41,13 +42,14 @@ def run_fuse(
     sources: bool = True,
     explain: str | None = None,
     picture: str | None = None,
-    data: str = "data",
+    data: str | None = None,
     threads: int | None = None,
 ) -> tuple[list[str], Table | None]:
     """Fuse, write the result and where it came from; return lines and one image's table."""
     require_parquet_name(out)
     dataset = read_coco(images)
     settings = with_class_ious(request, dataset)
+    data = data or str(data_root_near(Path(out)))
     image_id = find_image(dataset, explain) if explain else None
     if picture and image_id is not None:
         check_picture_path(picture)

@@ -17,8 +17,8 @@ WORK = click.option(
     help="Work root.",
 )  # fmt: skip
 DATA = click.option(
-    "--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True,
-    help="Data root: train.json, test.json, images.",
+    "--data", type=click.Path(path_type=Path),
+    help="Data root: train.json, test.json, images.  [default: what the work root belongs to]",
 )  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def run_command(
     minutes: float | None,
     only: tuple[str, ...],
     dry_run: bool,
-    data: Path,
+    data: Path | None,
     work: Path,
 ) -> None:  # fmt: skip
     """Train the arms of an experiment FILE that are missing.
@@ -111,12 +111,14 @@ def run_command(
     """
     import shlex
 
+    from data_tools.coco.workspace import data_root_of
+    from data_tools.ground.paths import WorkPaths
     from experiments.plan.commands import train_command
     from experiments.plan.run_arms import run_experiment
     from experiments.plan.runs import Place, plan_runs
     from experiments.plan.spec import read_experiment
 
-    place = Place(data, work)
+    place = Place(data or data_root_of(WorkPaths(work)), work)
     experiment = read_experiment(file, scale=scale, minutes=minutes)
     planned = plan_runs(experiment, place, seeds=seeds, only=only)
     if dry_run:
@@ -204,7 +206,7 @@ def compare_command(
 @DATA
 @WORK
 def report_command(
-    out: Path | None, fold: int | None, images: int, samples: int, data: Path, work: Path
+    out: Path | None, fold: int | None, images: int, samples: int, data: Path | None, work: Path
 ) -> None:  # fmt: skip
     """Write one offline HTML file about everything under the work root.
 
@@ -213,10 +215,12 @@ def report_command(
       python -m experiments report
       python -m experiments report --work work --data data --out work/report.html
     """
+    from data_tools.coco.workspace import data_root_of
     from data_tools.ground.paths import WorkPaths
     from experiments.report.write import ReportOptions, write_report
 
     path = out or WorkPaths(work).report_html
+    data = data or data_root_of(WorkPaths(work))
     options = ReportOptions(data=data, work=work, fold=fold, image_count=images, samples=samples)
     summary = write_report(path, options)
     click.echo(f"{path}: {summary.megabytes:.1f} MB. {summary.verdict}")

@@ -26,16 +26,21 @@ def claim_work_folder(data: DataPaths, work: WorkPaths) -> Claim:
     A folder that belongs to the built-in sample gives way: it is moved to `<work>-sample`, because
     trying the kit before the data arrives is the normal first step. Any other is left alone.
 
+    A dataset whose `test.json` comes later, or is not at hand, is still the same dataset.
+
     Raises:
         UserError: the folder holds work of another dataset or does not say of which, or the
-            dataset lacks a file.
+            dataset has no `train.json`.
     """
     hashes = _annotation_hashes(data)
     if not work.dataset_json.exists():
         _write_claim(data, work, hashes)
         return Claim("new")
     recorded = _recorded_claim(work.dataset_json)
-    if recorded["sha256"] == hashes:
+    known = recorded["sha256"]
+    if all(known.get(name, digest) == digest for name, digest in hashes.items()):
+        if not hashes.keys() <= known.keys():
+            write_json(work.dataset_json, {**recorded, "sha256": {**known, **hashes}})
         return Claim("same")
     if not recorded["is_sample"]:
         raise UserError(
@@ -50,9 +55,26 @@ def claim_work_folder(data: DataPaths, work: WorkPaths) -> Claim:
     return Claim("moved", moved_to)
 
 
+def data_root_of(work: WorkPaths) -> Path:
+    """Return the data root that a work folder belongs to; `data` where it does not say."""
+    if work.dataset_json.is_file():
+        return Path(str(_recorded_claim(work.dataset_json)["data"]))
+    return Path("data")
+
+
+def data_root_near(path: Path) -> Path:
+    """Return the data root of the work folder that `path` lies in; `data` if it lies in none."""
+    for folder in path.parents:
+        if WorkPaths(folder).dataset_json.is_file():
+            return data_root_of(WorkPaths(folder))
+    return Path("data")
+
+
 def _recorded_claim(path: Path) -> dict[str, Any]:
     claim = load_json(path)
-    if not isinstance(claim, dict) or not {"data", "sha256", "is_sample"} <= claim.keys():
+    if not isinstance(claim, dict) or not (
+        {"data", "sha256", "is_sample"} <= claim.keys() and isinstance(claim["sha256"], dict)
+    ):
         raise UserError(
             "the file does not say which dataset the work belongs to",
             where=path,
@@ -63,15 +85,14 @@ def _recorded_claim(path: Path) -> dict[str, Any]:
 
 
 def _annotation_hashes(data: DataPaths) -> dict[str, str]:
-    for path in (data.train_json, data.test_json):
-        if not path.is_file():
-            raise UserError(
-                f"the dataset has no {path.name}",
-                where=data.root,
-                expected="train.json, test.json and the images",
-                next_step="put them there, or give another folder: make DATA=...",
-            )
-    return {path.name: sha256_of_file(path) for path in (data.train_json, data.test_json)}
+    if not data.train_json.is_file():
+        raise UserError(
+            f"the dataset has no {data.train_json.name}",
+            where=data.root,
+            expected="train.json and the images; test.json as well for a submission",
+            next_step="put them there, or give another folder: make DATA=...",
+        )
+    return {path.name: sha256_of_file(path) for path in data.annotations()}
 
 
 def _write_claim(data: DataPaths, work: WorkPaths, hashes: dict[str, str]) -> None:

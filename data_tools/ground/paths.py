@@ -24,6 +24,10 @@ class DataPaths:
         """Images to predict, without annotations."""
         return self.root / "test.json"
 
+    def annotations(self) -> tuple[Path, ...]:
+        """`train.json`, and `test.json` if it is there: training and checking do without it."""
+        return (self.train_json, self.test_json) if self.test_json.is_file() else (self.train_json,)
+
     @property
     def hidden_test_json(self) -> Path:
         """Truth of the sample's test images; a real competition keeps this file to itself."""

@@ -1,10 +1,11 @@
 """One work folder belongs to one dataset."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from data_tools.coco.workspace import claim_work_folder
+from data_tools.coco.workspace import claim_work_folder, data_root_near, data_root_of
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import DataPaths, WorkPaths
 
@@ -60,15 +61,39 @@ def test_work_of_a_real_dataset_is_never_moved(tmp_path):
     assert "WORK=" in caught.value.next_step
 
 
-def test_a_dataset_without_test_json_is_refused_and_nothing_is_written(tmp_path):
+def test_a_dataset_without_train_json_is_refused_and_nothing_is_written(tmp_path):
     data, work = make_data(tmp_path / "data"), WorkPaths(tmp_path / "work")
-    data.test_json.unlink()
-    with pytest.raises(UserError, match=r"has no test\.json"):
+    data.train_json.unlink()
+    with pytest.raises(UserError, match=r"has no train\.json"):
         claim_work_folder(data, work)
     assert not work.root.exists()
 
 
-@pytest.mark.parametrize("content", ["{broken", "[]", '{"sha256": {}}'])
+def test_test_json_may_come_later_but_then_it_stays_the_same(tmp_path):
+    data, work = make_data(tmp_path / "data"), WorkPaths(tmp_path / "work")
+    data.test_json.unlink()
+    assert claim_work_folder(data, work).status == "new"
+    data.test_json.write_text("{}")
+    assert claim_work_folder(data, work).status == "same"
+    data.test_json.write_text('{"images": []}')
+    with pytest.raises(UserError, match="holds work of another dataset"):
+        claim_work_folder(data, work)
+    data.test_json.unlink()
+    assert claim_work_folder(data, work).status == "same"
+
+
+def test_a_work_folder_knows_its_dataset(tmp_path):
+    work = WorkPaths(tmp_path / "work")
+    assert data_root_of(work) == Path("data")
+    assert data_root_near(work.fused("val")) == Path("data")
+    claim_work_folder(make_data(tmp_path / "pictures"), work)
+    assert data_root_of(work) == tmp_path / "pictures"
+    assert data_root_near(work.fused("val")) == tmp_path / "pictures"
+
+
+@pytest.mark.parametrize(
+    "content", ["{broken", "[]", '{"sha256": {}}', '{"sha256": [], "data": "", "is_sample": true}']
+)
 def test_a_record_that_says_nothing_is_named_and_nothing_is_moved(tmp_path, content):
     data, work = make_data(tmp_path / "data", is_sample=True), WorkPaths(tmp_path / "work")
     work.root.mkdir()

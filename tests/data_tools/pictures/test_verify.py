@@ -167,13 +167,15 @@ def test_json_output(data):
 
 
 def test_one_annotation_file_alone(data):
-    (data / "test.json").unlink()
     alone = ["verify", str(data), "--coco", str(data / "train.json")]
     assert CliRunner().invoke(main, alone).exit_code == 0
-    both = CliRunner().invoke(main, ["verify", str(data)])
-    assert both.exit_code == 2
-    assert "test.json" in both.stderr
-    assert "does not exist" in both.stderr
+    (data / "test.json").unlink()
+    assert CliRunner().invoke(main, ["verify", str(data)]).exit_code == 0
+    (data / "train.json").unlink()
+    without = CliRunner().invoke(main, ["verify", str(data)])
+    assert without.exit_code == 2
+    assert "train.json" in without.stderr
+    assert "does not exist" in without.stderr
 
 
 def test_real_annotations_have_the_known_oddities(real_data):

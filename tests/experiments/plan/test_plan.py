@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from data_tools.coco.workspace import claim_work_folder
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
-from data_tools.ground.paths import RunPaths
+from data_tools.ground.paths import DataPaths, RunPaths, WorkPaths
 from experiments.cli import main
 from experiments.factors import differences, factor_of_key, factors
 from experiments.plan.commands import train_command
@@ -419,6 +420,14 @@ def test_dry_run_prints_commands_and_trains_nothing(space):
     assert outcome.exit_code == 0
     assert outcome.output.count("python -m models train tood") == 4
     assert not (space.work / "runs").exists()
+
+
+def test_the_dataset_is_the_one_that_the_work_folder_belongs_to(space):
+    claim_work_folder(DataPaths(space.data), WorkPaths(space.work))
+    arguments = ["run", str(SHIPPED / "mosaic_smoke.yaml"), "--dry-run", "--work", str(space.work)]
+    outcome = CliRunner().invoke(main, arguments)
+    assert outcome.exit_code == 0, outcome.output
+    assert f"--data {space.data} " in outcome.output
 
 
 def test_seeds_must_be_numbers(space):
