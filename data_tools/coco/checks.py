@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from data_tools.coco.fractions import LARGEST_FRACTION, look_like_fractions
 from data_tools.ground.errors import UserError
 
 # Ids are held as int64.
@@ -150,7 +153,28 @@ def _checked_annotations(
         kept.append({**box, "area": _area(box), "iscrowd": box.get("iscrowd") or 0})
     ids = [box["id"] for box in kept] + [box.annotation_id for box in skipped]
     _refuse_duplicates(ids, "annotation id", "annotations", source)
+    _refuse_fractions(kept, images, source)
     return tuple(kept), tuple(skipped)
+
+
+def _refuse_fractions(
+    annotations: list[dict[str, Any]], images: tuple[dict[str, Any], ...], source: Path | None
+) -> None:
+    """Refuse boxes in fractions: read as pixels they would score 0 and teach nothing."""
+    if any(max(box["bbox"]) > LARGEST_FRACTION for box in annotations):
+        return  # nearly always the first box tells
+    size_of_id = {image["id"]: (image["width"], image["height"]) for image in images}
+    boxes = np.array([box["bbox"] for box in annotations], dtype=np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    sizes = np.array([size_of_id[box["image_id"]] for box in annotations])
+    if look_like_fractions(boxes, sizes):
+        raise UserError(
+            f"all {len(boxes)} boxes look like fractions of the image",
+            where=f"{source}, key `bbox`",
+            expected="x, y, width, height in pixels",
+            next_step=f"python -m data_tools convert {source} --from coco --out NEW.json "
+            "makes pixels of them",
+        )
 
 
 def _check_annotation(
