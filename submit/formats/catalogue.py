@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import yaml
 
 from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.declared.parsing import load_declared
 from data_tools.ground.errors import UserError
-from submit.formats.schema import SubmissionFormat, checked_format
+from submit.formats.schema import SubmissionFormat, checked_formats
 
 BUILT_IN = Path(__file__).with_name("formats.yaml")
 DEFAULT_FORMAT = "aistages"
@@ -139,17 +139,4 @@ def label_names(submission_format: SubmissionFormat, dataset: CocoDataset) -> li
 
 
 def _formats_of_file(path: Path) -> dict[str, SubmissionFormat]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"the format file is not valid YAML ({error})", where=path) from None
-    except FileNotFoundError:
-        raise UserError("the format file does not exist", where=path) from None
-    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-        raise UserError(
-            "the format file is not a table of formats",
-            where=path,
-            expected="`name:` and below it the keys of the format",
-            next_step="copy a block of submit/formats/formats.yaml",
-        )
-    return {str(name): checked_format(str(name), keys, path) for name, keys in content.items()}
+    return checked_formats(load_declared(path), path)

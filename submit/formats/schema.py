@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Le
+
+from data_tools.ground.declared.checking import EXACT, checked
 from data_tools.ground.errors import UserError
 
-MOST_DIGITS = 9
 FIELDS = ("label", "score", "xmin", "ymin", "xmax", "ymax", "width", "height", "xcenter", "ycenter")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 BOX_FIELDS = (
@@ -16,19 +18,15 @@ BOX_FIELDS = (
     {"xmin", "ymin", "width", "height"},
     {"xcenter", "ycenter", "width", "height"},
 )
-CHOICES = {
-    "row_per": ("image", "box", "coco_json"),
-    "image_key": ("file_name", "stem", "id"),
-    "label_key": ("id", "name", "position"),
-}
+# More decimals than nine say nothing about a box or a score.
+Decimals = Annotated[int, Ge(0), Le(9)]
 
 
 @dataclass(frozen=True)
-class SubmissionFormat:
-    """One submission format.
+class FormatBlock:
+    """The keys of one format in a format file.
 
     Attributes:
-        name: what `--format` calls it.
         description: one line for the list.
         columns: the header, in order.
         image_column: the column that names the image.
@@ -47,79 +45,54 @@ class SubmissionFormat:
             back as the same number.
     """
 
-    name: str
+    __pydantic_config__ = EXACT
+
     description: str = ""
     columns: tuple[str, ...] = ()
     image_column: str = ""
     prediction_column: str = "PredictionString"
-    image_key: str = "file_name"
-    label_key: str = "id"
+    image_key: Literal["file_name", "stem", "id"] = "file_name"
+    label_key: Literal["id", "name", "position"] = "id"
     fields: tuple[str, ...] = ()
-    row_per: str = "image"
+    row_per: Literal["image", "box", "coco_json"] = "image"
     normalised: bool = False
     trailing_space: bool = False
     empty: str = ""
-    score_digits: int | None = None
-    coordinate_digits: int | None = None
+    score_digits: Decimals | None = None
+    coordinate_digits: Decimals | None = None
 
 
-def checked_format(name: str, keys: dict[str, Any], path: Path) -> SubmissionFormat:
-    """Return the format that a block of YAML describes.
+@dataclass(frozen=True, kw_only=True)
+class SubmissionFormat(FormatBlock):
+    """One submission format; `name` is what `--format` calls it."""
+
+    name: str
+
+
+def checked_formats(blocks: Any, path: Path) -> dict[str, SubmissionFormat]:
+    """Return the formats that a YAML file describes, by name.
 
     Args:
-        name: the block's name.
-        keys: its content.
+        blocks: its content: name -> keys of the format.
         path: the file, for messages.
 
     Raises:
-        UserError: an unknown key, or a value that does not make sense.
+        UserError: unknown keys and wrong values, all in one message, or columns and fields that
+            do not go together.
     """
-    where = f"{path}, format {name!r}"
-    known = [entry.name for entry in fields(SubmissionFormat) if entry.name != "name"]
-    unknown = [key for key in keys if key not in known]
-    if unknown:
-        raise UserError(
-            f"unknown key `{unknown[0]}`", where=where, expected=f"one of {', '.join(known)}"
-        )
-    for key, choices in CHOICES.items():
-        if keys.get(key, choices[0]) not in choices:
-            raise UserError(
-                f"`{key}` is {keys[key]!r}", where=where, expected=f"one of {', '.join(choices)}"
-            )
-    _check_types(keys, where)
-    lists = {key: tuple(keys[key]) for key in ("columns", "fields") if key in keys}
-    result = SubmissionFormat(name=name, **{**keys, **lists})
-    if result.row_per != "coco_json":
-        _check_columns(result, where)
-    return result
-
-
-def _check_types(keys: dict[str, Any], where: str) -> None:
-    kinds: dict[str, tuple[type, ...]] = {
-        "description": (str,),
-        "columns": (list,),
-        "image_column": (str,),
-        "prediction_column": (str,),
-        "fields": (list,),
-        "normalised": (bool,),
-        "trailing_space": (bool,),
-        "empty": (str,),
-        "score_digits": (int, type(None)),
-        "coordinate_digits": (int, type(None)),
+    described = checked(
+        blocks,
+        dict[str, FormatBlock],
+        where=path,
+        next_step="submit/formats/formats.yaml shows each key in use",
+    )
+    formats = {
+        name: SubmissionFormat(name=name, **vars(block)) for name, block in described.items()
     }
-    for key in ("columns", "fields"):
-        odd = [entry for entry in keys.get(key) or () if not isinstance(entry, str)]
-        if odd and isinstance(keys[key], list):
-            raise UserError(f"`{key}` has {odd[0]!r}", where=where, expected="texts, in quotes")
-    for key in ("score_digits", "coordinate_digits"):
-        if isinstance(keys.get(key), int) and not 0 <= keys[key] <= MOST_DIGITS:
-            raise UserError(f"`{key}` is {keys[key]}", where=where, expected=f"0 to {MOST_DIGITS}")
-    for key, kind in kinds.items():
-        if key in keys and (
-            not isinstance(keys[key], kind) or (bool not in kind and isinstance(keys[key], bool))
-        ):
-            names = " or ".join("empty" if k is type(None) else k.__name__ for k in kind)
-            raise UserError(f"`{key}` is {keys[key]!r}", where=where, expected=names)
+    for name, one in formats.items():
+        if one.row_per != "coco_json":
+            _check_columns(one, f"{path}, format {name!r}")
+    return formats
 
 
 def _check_columns(result: SubmissionFormat, where: str) -> None:

@@ -45,13 +45,13 @@ class Refusal(Exception):
 
 
 def load_declared(path: str | Path) -> Any:
-    """Read a YAML file (`.yaml`, `.yml`) or a JSON file (`.json`, `.json.gz`, any other name).
+    """Read a JSON file (`.json`, `.json.gz`), or a YAML file, which has any other name.
 
     Raises:
         UserError: the file is missing, cannot be read, or is beyond the limits.
     """
     path = Path(path)
-    is_yaml = path.suffix in (".yaml", ".yml")
+    is_yaml = not path.name.endswith((".json", ".json.gz"))
     kind, limits = ("YAML", TYPED) if is_yaml else ("JSON", WRITTEN)
     try:
         text = _text_of(path, limits)

@@ -157,18 +157,27 @@ def test_a_format_of_the_users_own(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("  colour: red", "unknown key `colour`"),
-        ("  image_key: path", "`image_key` is 'path'"),
+        ("  colour: red", "unknown key `drone.colour`"),
+        ("  columns_: []", "unknown key `drone.columns_` (did you mean `columns`?)"),
+        ("  name: other", "unknown key `drone.name`"),
+        (
+            "  image_key: path",
+            "`drone.image_key` is \"path\", expected 'file_name', 'stem' or 'id'",
+        ),
         ("  fields: [label, score, xmin, ymin]", "`fields` is label, score, xmin, ymin"),
         ("  fields: [label, score, xmin, ymin, xmax, depth]", "`fields` has 'depth'"),
         ("  columns: [a, b]", "`columns` is a, b"),
-        ("  normalised: 3", "`normalised` is 3"),
-        ("  score_digits: many", "`score_digits` is 'many'"),
-        ("  score_digits: -1", "`score_digits` is -1"),
-        ("  coordinate_digits: 50", "`coordinate_digits` is 50"),
-        ("  columns: [1, name, confidence, cx, cy, w, h]", "`columns` has 1"),
+        ("  columns: a", '`drone.columns` is "a", expected a list'),
+        ("  normalised: 3", "`drone.normalised` is 3, expected true or false"),
+        ("  score_digits: many", '`drone.score_digits` is "many", expected a whole number'),
+        ("  score_digits: -1", "`drone.score_digits` is -1, expected 0 or more"),
+        ("  coordinate_digits: 50", "`drone.coordinate_digits` is 50, expected 9 or less"),
+        (
+            "  columns: [1, name, confidence, cx, cy, w, h]",
+            "`drone.columns[0]` is 1, expected text",
+        ),
         ("  columns: [picture, name, confidence, cx, cx, w, h]", "`columns` is picture, name"),
-        ("  fields: [[label], score]", "`fields` has ['label']"),
+        ("  fields: [[label], score]", '`drone.fields[0]` is ["label"], expected text'),
         ("  empty: none", "`empty` is 'none'"),
     ],
 )
@@ -179,10 +188,13 @@ def test_mistakes_in_a_format_file_are_named(tmp_path, change, message):
     with pytest.raises(UserError) as caught:
         load_formats(tmp_path / "own.yaml")
     assert message in caught.value.what
-    assert "format 'drone'" in caught.value.where
+    assert caught.value.where.startswith(str(tmp_path / "own.yaml"))
+    assert "drone" in caught.value.what + caught.value.where
 
 
-@pytest.mark.parametrize("text", ["- a list", "drone: 3", "a: [", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "- a list", "drone: 3", "a: [", "\x00", "drone: {}\ndrone: {}"]
+)
 def test_format_files_that_are_none(tmp_path, text):
     (tmp_path / "own.yaml").write_text(text)
     with pytest.raises(UserError):
