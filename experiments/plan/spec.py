@@ -13,9 +13,7 @@ from experiments.plan.spec_file import (
     BASE_ARM,
     NETWORK_KEYS,
     checked_budget,
-    checked_held,
     checked_seeds,
-    checked_settings,
     checked_unavoidable,
     load_with_parents,
     merged,
@@ -111,14 +109,14 @@ def read_experiment(
             difference or more than one.
     """
     path = Path(path)
-    content = load_with_parents(path, ())
+    content = load_with_parents(path)
     if minutes is not None:
         content = {**content, "equal": "minutes", "minutes": minutes}
-    base_settings = checked_settings(content.get("base"), path, BASE_ARM)
+    base_settings = content.get("base") or {}
     if "model" not in base_settings:
         raise UserError("the base names no model", where=path, expected="base: {model: tood}")
     stated_of_arm = content.get("arms")
-    if not isinstance(stated_of_arm, dict) or not stated_of_arm:
+    if not stated_of_arm:
         raise UserError(
             "the experiment has no arms",
             where=path,
@@ -128,19 +126,19 @@ def read_experiment(
     if scale is not None:
         base_settings = {**base_settings, "scale": scale}
     arms = [Arm(BASE_ARM, _settings(base_settings), {})]
-    excused = checked_unavoidable(content.get("unavoidable") or {}, stated_of_arm, path)
+    excused = checked_unavoidable(content, path)
     arms += [
         _arm(name, stated, base_settings, excused.get(name, {}), path)
         for name, stated in stated_of_arm.items()
     ]
-    renamed = scale is not None and scale != natural_scale
-    parts = [path.stem, *([scale] if renamed else []), *([f"{minutes:g}min"] if minutes else [])]
+    renamed = [scale] if scale is not None and scale != natural_scale else []
+    parts = [path.stem, *renamed, *([f"{minutes:g}min"] if minutes else [])]
     return Experiment(
         name="-".join(parts),
-        question=str(content.get("question", "")).strip(),
+        question=content.get("question", "").strip(),
         arms=tuple(arms),
-        held=checked_held(content.get("held") or [], path),
-        seeds=checked_seeds(content.get("seeds", [42]), path),
+        held=tuple(content.get("held", ())),
+        seeds=checked_seeds(content, path),
         source=path,
         **checked_budget(content, path),
     )
@@ -152,12 +150,15 @@ def _settings(values: Mapping[str, Any]) -> Settings:
 
 
 def _arm(
-    name: str, stated: Any, base: Mapping[str, Any], unavoidable: Mapping[str, str], path: Path
+    name: str,
+    stated: Mapping[str, Any],
+    base: Mapping[str, Any],
+    unavoidable: Mapping[str, str],
+    path: Path,
 ) -> Arm:
-    if name == BASE_ARM or not isinstance(name, str) or "-seed" in name:
+    if name == BASE_ARM or "-seed" in name:
         raise UserError(f"an arm cannot be called {name!r}", where=path, expected="another name")
     checked_name(name, what="the arm", where=path)
-    stated = checked_settings(stated, path, name)
     flat = {key: value for key, value in stated.items() if key != "set"}
     flat.update({f"set {key}": value for key, value in (stated.get("set") or {}).items()})
     # A detector with another neck is still one change: that of the network.

@@ -1,65 +1,81 @@
-"""Reading and checking the YAML of an experiment file; faults name the file, the key, the cure."""
+"""What an experiment file may say, key by key, and what it says with the files it extends."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import yaml
+from annotated_types import Ge, Gt, Le, MinLen
 
+from data_tools.ground.declared.checking import EXACT, checked
+from data_tools.ground.declared.parsing import load_declared
 from data_tools.ground.errors import UserError
 
-TOP_KEYS = (
-    "question",
-    "extends",
-    "base",
-    "held",
-    "seeds",
-    "equal",
-    "minutes",
-    "unavoidable",
-    "arms",
-)
-SETTING_KEYS = ("model", "scale", "fold", "epochs", "batch", "mosaic", "pseudo", "init", "set")
-# `set` is a mapping of configuration keys, so it has no single type below.
-SETTING_TYPES: dict[str, type | tuple[type, ...]] = {
-    "model": str,
-    "scale": str,
-    "fold": int,
-    "epochs": int,
-    "batch": int,
-    "mosaic": (int, float),
-    "pseudo": (int, str),
-    "init": str,
-    "set": dict,
-}
 BASE_ARM = "base"
 NETWORK_KEYS = ("model", "set neck", "set architecture.")
 
 
-def load_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
+
+Count = Annotated[int, Ge(1)]
+Number = Annotated[int, Ge(0)]
+
+
+@dataclass(frozen=True)
+class SettingsBlock:
+    """Keys of `base` and of each arm. The defaults are not used: what a file leaves out is open."""
+
+    __pydantic_config__ = EXACT
+
+    model: str = ""
+    scale: Literal["smoke", "full"] = "full"
+    fold: Number = 0
+    epochs: Count = 1
+    batch: Count = 1
+    mosaic: Annotated[float, Ge(0), Le(1)] = 0.0
+    pseudo: Number | str = 0
+    init: str = ""
+    set: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExperimentFile:
+    """Keys of an experiment file; docs/experiments.md describes each."""
+
+    __pydantic_config__ = EXACT
+
+    question: str = ""
+    extends: str = ""
+    base: SettingsBlock | None = None
+    held: tuple[str, ...] = ()
+    seeds: Annotated[tuple[Number, ...], MinLen(1)] = (42,)
+    equal: Literal["epochs", "minutes"] = "epochs"
+    minutes: Annotated[float, Gt(0)] | None = None
+    unavoidable: dict[str, dict[str, Annotated[str, MinLen(1)]]] = field(default_factory=dict)
+    arms: dict[str, SettingsBlock] = field(default_factory=dict)
+
+
+def load_with_parents(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the file's content on top of what it `extends`; `base` and its `set` are merged.
 
     Args:
         path: the YAML file.
-        seen: files that led here, against circles.
+        seen: files that led here, resolved, against circles.
 
     Raises:
-        UserError: missing or broken file, unknown key, or a file that extends itself.
+        UserError: a missing or broken file, unknown keys or wrong values (all of them in one
+            message), or a file that extends itself.
     """
     content = _load_yaml(path)
-    unknown = [key for key in content if key not in TOP_KEYS]
-    if unknown:
-        raise UserError(
-            f"unknown key {unknown[0]!r}", where=path, expected=f"one of {', '.join(TOP_KEYS)}"
-        )
     if "extends" not in content:
         return content
-    parent_path = path.parent / str(content["extends"])
-    if parent_path in (path, *seen):
+    parent_path = path.parent / content["extends"]
+    here = (*seen, path.resolve())
+    if parent_path.resolve() in here:
         raise UserError("the file extends itself", where=path)
-    parent = load_with_parents(parent_path, (*seen, path))
+    parent = load_with_parents(parent_path, here)
     return {**parent, **content, "base": merged(parent.get("base"), content.get("base"))}
 
 
@@ -69,19 +85,17 @@ def _load_yaml(path: Path) -> dict[str, Any]:
         raise UserError(
             "the experiment file does not exist",
             where=path,
-            expected=f"a YAML file; the kit brings {', '.join(shipped)} in experiments/",
+            expected=f"a YAML file; the kit brings {', '.join(shipped)} in experiments/shipped/",
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"the file is not valid YAML ({reason})", where=path) from None
-    if not isinstance(content, dict):
-        raise UserError("the file is not a mapping", where=path, expected="base: ..., arms: ...")
+    content: dict[str, Any] = load_declared(path)
+    checked(
+        content,
+        ExperimentFile,
+        where=path,
+        next_step="docs/experiments.md describes the keys; those of the configuration go "
+        "under `set`",
+    )
     return content
-
-
-SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
 
 
 def merged(first: Any, second: Any) -> dict[str, Any]:
@@ -91,76 +105,34 @@ def merged(first: Any, second: Any) -> dict[str, Any]:
     return {**first, **second, **({"set": overrides} if overrides else {})}
 
 
-def checked_settings(value: Any, path: Path, arm: str) -> dict[str, Any]:
-    """Return the settings of an arm; `UserError` for an unknown key or a value of a wrong type."""
-    where = f"{path}, {'base' if arm == BASE_ARM else f'arm {arm!r}'}"
-    if not isinstance(value, dict):
-        raise UserError("this is not a mapping", where=where, expected="{model: tood, ...}")
-    for key, setting in value.items():
-        if key not in SETTING_KEYS:
-            expected = f"one of {', '.join(SETTING_KEYS)}; keys of the configuration go under `set`"
-            raise UserError(f"unknown key {key!r}", where=where, expected=expected)
-        kinds = SETTING_TYPES[key]
-        if not isinstance(setting, kinds) or isinstance(setting, bool):
-            names = kinds if isinstance(kinds, tuple) else (kinds,)
-            raise UserError(
-                f"`{key}` is {setting!r}",
-                where=where,
-                expected=" or ".join(kind.__name__ for kind in names),
-            )
-    return value
-
-
-def checked_unavoidable(
-    excused: Any, arms: Mapping[str, Any], path: Path
-) -> dict[str, dict[str, str]]:
-    """Return arm -> factor -> reason; `UserError` for an unknown arm or a missing reason."""
-    shape = isinstance(excused, dict) and all(isinstance(v, dict) for v in excused.values())
-    if not shape or not all(r for reasons in excused.values() for r in reasons.values()):
-        raise UserError(
-            "`unavoidable` gives no reasons",
-            where=path,
-            expected="unavoidable: {ARM: {FACTOR: why it cannot be held equal}}",
-        )
+def checked_unavoidable(content: Mapping[str, Any], path: Path) -> dict[str, dict[str, str]]:
+    """Return arm -> factor -> reason; `UserError` for an arm that does not exist."""
+    excused: dict[str, dict[str, str]] = content.get("unavoidable", {})
     for name in excused:
-        if name not in arms:
+        if name not in content["arms"]:
             raise UserError(
                 f"`unavoidable` names {name!r}, which is no arm",
                 where=path,
-                expected=f"one of {', '.join(arms)}",
+                expected=f"one of {', '.join(content['arms'])}",
             )
     return excused
 
 
-def checked_held(held: Any, path: Path) -> tuple[str, ...]:
-    """Return the names of the blocks held equal; `UserError` unless they are a list of names."""
-    if not isinstance(held, list) or not all(isinstance(name, str) for name in held):
-        raise UserError(
-            f"`held` is {held!r}", where=path, expected="a list: held: [optimizer, schedule]"
-        )
-    return tuple(held)
-
-
-def checked_seeds(seeds: Any, path: Path) -> tuple[int, ...]:
-    """Return the seeds; `UserError` unless they are different whole numbers."""
-    whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
-    if not whole or not seeds or len(set(seeds)) != len(seeds):
-        raise UserError(
-            f"`seeds` is {seeds!r}", where=path, expected="a list of different whole numbers"
-        )
+def checked_seeds(content: Mapping[str, Any], path: Path) -> tuple[int, ...]:
+    """Return the seeds; `UserError` for one that stands twice."""
+    seeds = content.get("seeds", [42])
+    if len(set(seeds)) != len(seeds):
+        raise UserError(f"`seeds` is {seeds!r}", where=path, expected="each seed once")
     return tuple(seeds)
 
 
 def checked_budget(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return `equal` and `minutes`; `UserError` unless they say what the arms share."""
+    """Return `equal` and `minutes`; `UserError` where the minutes to share are missing."""
     equal, minutes = content.get("equal", "epochs"), content.get("minutes")
-    if equal not in ("epochs", "minutes"):
-        raise UserError(f"`equal` is {equal!r}", where=path, expected="epochs or minutes")
-    is_number = isinstance(minutes, (int, float)) and not isinstance(minutes, bool)
-    if equal == "minutes" and not (is_number and minutes > 0):
+    if equal == "minutes" and minutes is None:
         raise UserError(
-            f"the arms share their training time, but `minutes` is {minutes!r}",
+            "the arms share their training time, but `minutes` is missing",
             where=path,
             expected="minutes: 30 (training time of each run)",
         )
-    return {"equal": equal, "minutes": float(minutes) if equal == "minutes" else None}
+    return {"equal": equal, "minutes": None if equal == "epochs" else minutes}

@@ -31,10 +31,10 @@ EXPECTED = {
     "less_than": "a number below {lt}",
     "less_than_equal": "{le} or less",
     "literal_error": "{expected}",
-    "string_too_short": "text of at least {min_length} characters",
+    "string_too_short": "text of {min_length} or more characters",
     "string_pattern_mismatch": "text of the form {pattern}",
-    "too_short": "{min_length} entries or more",
-    "too_long": "{max_length} entries or fewer",
+    "too_short": "{min_length} or more entries",
+    "too_long": "{max_length} or fewer entries",
 }
 
 
@@ -149,8 +149,14 @@ def _expected(error: Mapping[str, Any]) -> str:
     if error["type"] == "value_error":
         return str(context["error"])
     if error["type"] in EXPECTED:
-        return EXPECTED[error["type"]].format(**context)
+        return EXPECTED[error["type"]].format(
+            **{key: _plain(each) for key, each in context.items()}
+        )
     return str(error["msg"]).removeprefix("Input should be ")
+
+
+def _plain(bound: Any) -> Any:
+    return f"{bound:g}" if isinstance(bound, float) else bound
 
 
 def _fault(

@@ -150,7 +150,10 @@ def test_detectors_share_everything_but_the_network(tmp_path):
 def test_an_unavoidable_difference_must_be_declared_with_its_reason(tmp_path):
     text = "base: {model: tood, init: none}\narms: {full: {init: imagenet}}\n"
     text += "unavoidable: {%s}\n"
-    for wrong, message in (("full: {init: ''}", "gives no reasons"), ("fool: {a: b}", "no arm")):
+    for wrong, message in (
+        ("full: {init: ''}", "text of 1 or more characters"),
+        ("fool: {a: b}", "no arm"),
+    ):
         with pytest.raises(UserError, match=message):
             read_experiment(write_spec(tmp_path, text % wrong))
     arms = read_experiment(SHIPPED / "detectors.yaml").arms
@@ -225,19 +228,39 @@ def test_an_arm_without_effect_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a mapping"),
+        ("", "the content is null, expected a mapping"),
         ("base: [", "not valid YAML"),
         ("base: {model: tood}\n", "has no arms"),
         ("base: {}\narms: {a: {mosaic: 1}}\n", "names no model"),
-        ("bass: {model: tood}\n", "unknown key 'bass'"),
-        ("base: {model: tood, mosiac: 1}\narms: {a: {mosaic: 1}}\n", "unknown key 'mosiac'"),
+        ("bass: {model: tood}\n", "unknown key `bass` (did you mean `base`?)"),
+        (
+            "base: {model: tood, mosiac: 1}\narms: {a: {mosaic: 1}}\n",
+            "unknown key `base.mosiac` (did you mean `mosaic`?)",
+        ),
+        (
+            "base: {model: tood}\narms: {a: {mosaic: 2}}\n",
+            "`arms.a.mosaic` is 2, expected 1 or less",
+        ),
+        ("base: {model: tood}\narms: {a: null}\n", "`arms.a` is null, expected a mapping"),
+        (
+            "base: {model: tood}\narms: {a: {mosaic: 1}, a: {}}\n",
+            "the key 'a' stands twice, line 2",
+        ),
+        ("base: {model: tood}\narms: {a b: {mosaic: 1}}\n", "the arm 'a b' cannot name a run"),
         ("base: {model: tood}\narms: {a: {}}\n", "states 0 differences"),
-        ("base: {model: tood}\narms: {a: {epochs: two}}\n", "`epochs` is 'two'"),
+        (
+            "base: {model: tood}\narms: {a: {epochs: two}}\n",
+            '`arms.a.epochs` is "two", expected a whole number',
+        ),
         ("base: {model: tood}\narms: {base: {mosaic: 1}}\n", "cannot be called 'base'"),
         ("base: {model: tood}\nseeds: [1, 1]\narms: {a: {mosaic: 1}}\n", "`seeds` is [1, 1]"),
-        ("base: {model: tood}\nequal: hope\narms: {a: {mosaic: 1}}\n", "`equal` is 'hope'"),
-        ("base: {model: tood}\nequal: minutes\narms: {a: {mosaic: 1}}\n", "`minutes` is None"),
+        (
+            "base: {model: tood}\nequal: hope\narms: {a: {mosaic: 1}}\n",
+            "`equal` is \"hope\", expected 'epochs' or 'minutes'",
+        ),
+        ("base: {model: tood}\nequal: minutes\narms: {a: {mosaic: 1}}\n", "`minutes` is missing"),
         ("extends: trial.yaml\n", "extends itself"),
+        ("extends: ./x/../trial.yaml\n", "extends itself"),
     ],
 )
 def test_broken_files_say_what_is_wrong(tmp_path, text, message):
@@ -254,7 +277,7 @@ def test_missing_file_names_the_shipped_ones(tmp_path):
 
 def test_held_blocks_are_a_list(tmp_path):
     path = write_spec(tmp_path, "base: {model: tood}\nheld: optimizer\narms: {a: {mosaic: 1}}\n")
-    with pytest.raises(UserError, match="`held` is 'optimizer'"):
+    with pytest.raises(UserError, match='`held` is "optimizer", expected a list'):
         read_experiment(path)
 
 
