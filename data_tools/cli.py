@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from data_tools.folds.cli import split
 from data_tools.ground.command_line import CommandGroup, advance
+from data_tools.ground.options.output import Result, output_options
 from data_tools.pseudo.cli import pseudo
 
 FilePath = click.Path(path_type=Path)
@@ -31,9 +33,10 @@ main.add_command(split)
 @click.option("--size", default=320, show_default=True, help="Side of the pictures in pixels.")
 @click.option("--seed", default=411, show_default=True, help="Random seed.")
 @click.option("--force", is_flag=True, help="Replace a sample drawn with other parameters.")
+@output_options
 def sample(
     out: Path, train_images: int, test_images: int, size: int, seed: int, force: bool
-) -> None:
+) -> Result:
     """Draw the built-in dataset: scenes of trash with the real competition's statistics.
 
     The truth of the test images goes to hidden/test_truth.json, for checking a demo's score.
@@ -49,9 +52,10 @@ def sample(
         length=train_images + test_images, label="Drawing the sample", file=sys.stderr
     ) as bar:
         outcome = write_sample(out, parameters, force=force, tick=lambda: bar.update(1))
-    click.echo(
+    return Result(
+        {"out": out, "outcome": outcome, "parameters": parameters},
         f"{outcome}: {train_images} training and {test_images} test images, "
-        f"{size} x {size} pixels, seed {seed}, in {out}"
+        f"{size} x {size} pixels, seed {seed}, in {out}",
     )
 
 
@@ -65,11 +69,8 @@ def sample(
     help="Annotation files to check.  [default: train.json and, if it is there, test.json of DATA]",
 )
 @click.option("--quick", is_flag=True, help="Read image headers only; no near-duplicates.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_context
-def verify(
-    context: click.Context, data: Path, coco_paths: tuple[Path, ...], quick: bool, as_json: bool
-) -> None:
+@output_options
+def verify(data: Path, coco_paths: tuple[Path, ...], quick: bool) -> Result:
     """Check the annotations and images of the data root DATA; ends with status 2 on errors.
 
     \b
@@ -77,8 +78,6 @@ def verify(
       python -m data_tools verify data
       python -m data_tools verify data --quick --json
     """
-    import json
-
     from data_tools.ground.paths import DataPaths
     from data_tools.pictures.verify import verify_dataset
     from data_tools.pictures.verify_text import show
@@ -91,19 +90,18 @@ def verify(
             decode=not quick,
             tick=advance(bar),
         )
-    if as_json:
-        click.echo(json.dumps(result.as_dict(), indent=2))
-    else:
-        show(result)
-    if result.count("error"):
-        context.exit(2)
+    return Result(
+        result.as_dict(),
+        text=partial(show, result),
+        exit_status=2 if result.count("error") else 0,
+    )
 
 
 @main.command()
 @click.argument("coco", type=FilePath)
 @click.option("--against", type=FilePath, help="Second COCO file to compare with.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def stats(coco: Path, against: Path | None, as_json: bool) -> None:
+@output_options
+def stats(coco: Path, against: Path | None) -> Result:
     """Print classes, box sizes, shapes and boxes per image of one or two COCO files.
 
     \b
@@ -111,8 +109,6 @@ def stats(coco: Path, against: Path | None, as_json: bool) -> None:
       python -m data_tools stats data/train.json
       python -m data_tools stats work/folds/val_3.json --against work/folds/train_3.json
     """
-    import json
-
     from data_tools.coco.dataset import read_coco
     from data_tools.coco.statistics import box_measures, distances, statistics
     from data_tools.coco.statistics_text import show_distances, show_statistics
@@ -121,14 +117,16 @@ def stats(coco: Path, against: Path | None, as_json: bool) -> None:
     datasets = [read_coco(path) for path in paths]
     found = [statistics(dataset) for dataset in datasets]
     apart = distances(*map(box_measures, datasets)) if against else None
-    if as_json:
-        by_name = {str(path): one for path, one in zip(paths, found, strict=True)}
-        click.echo(json.dumps({"files": by_name, "distances": apart}, indent=2))
-        return
+    by_name = {str(path): one for path, one in zip(paths, found, strict=True)}
     same_name = len({path.name for path in paths}) < len(set(paths))
-    show_statistics([str(path) if same_name else path.name for path in paths], found)
-    if apart is not None:
-        show_distances(apart)
+    names = [str(path) if same_name else path.name for path in paths]
+
+    def show() -> None:
+        show_statistics(names, found)
+        if apart is not None:
+            show_distances(apart)
+
+    return Result({"files": by_name, "distances": apart}, text=show)
 
 
 @main.command()
@@ -156,7 +154,8 @@ def stats(coco: Path, against: Path | None, as_json: bool) -> None:
     help="Folder of the images, where their sizes are not in SOURCE.",
 )
 @click.option("--zero-based", is_flag=True, help="VOC corners count from 0, not from 1.")
-def convert(**options: Any) -> None:
+@output_options
+def convert(**options: Any) -> Result:
     """Convert annotations (VOC, YOLO, CSV, COCO) or predictions (Parquet, COCO results, CSV).
 
     \b
@@ -169,13 +168,15 @@ def convert(**options: Any) -> None:
     from data_tools.convert.command import ConvertRequest
     from data_tools.convert.command import convert as run_conversion
 
-    click.echo(run_conversion(ConvertRequest(**options)))
+    converted = run_conversion(ConvertRequest(**options))
+    return Result(converted, converted.text)
 
 
 @main.command()
 @click.option("--data", type=FilePath, required=True, help="Data root.")
 @click.option("--work", type=FilePath, required=True, help="Work root.")
-def claim(data: Path, work: Path) -> None:
+@output_options
+def claim(data: Path, work: Path) -> Result:
     """Tie a work folder to one dataset, so that results of two never mix.
 
     A folder with work of the built-in sample is moved aside when real data arrives.
@@ -188,5 +189,8 @@ def claim(data: Path, work: Path) -> None:
     from data_tools.ground.paths import DataPaths, WorkPaths
 
     outcome = claim_work_folder(DataPaths(data), WorkPaths(work))
-    if outcome.moved_to is not None:
-        click.echo(f"{work} held work of the built-in sample: moved to {outcome.moved_to}")
+    moved = f"{work} held work of the built-in sample: moved to {outcome.moved_to}"
+    return Result(
+        {"data": data, "work": work, "status": outcome.status, "moved_to": outcome.moved_to},
+        "" if outcome.moved_to is None else moved,
+    )

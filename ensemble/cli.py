@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from data_tools.ground.command_line import CommandGroup
+from data_tools.ground.command_line import Command, CommandGroup
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.output import Result, output_options
 from ensemble.settings import (
     CONFIDENCE_TYPES,
     DECAYS,
@@ -69,7 +69,7 @@ def fusion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-class ManyMembers(click.Command):
+class ManyMembers(Command):
     """A command whose `--members` takes all words up to the next option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -103,7 +103,8 @@ def main() -> None:
     help="With --picture: the images' root.  [default: of the dataset that OUT's work root is of]",
 )
 @click.option("--threads", type=click.IntRange(1), help="[default: one per core]")
-def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> None:
+@output_options
+def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Result:
     """Fuse prediction files, submission CSVs, COCO results, globs or run folders.
 
     A member without boxes on an image still counts there. A member with several test-time views
@@ -124,10 +125,7 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Non
     if options["picture"] and not options["explain"]:
         raise click.UsageError("--picture needs --explain IMAGE")
     request = _take_fusion_options(options)
-    lines, table = run_fuse(members, images, out, request, **options)
-    if table is not None:
-        _print_table(table)
-    click.echo("\n".join(lines))
+    return run_fuse(members, images, out, request, **options)
 
 
 @main.command()
@@ -139,7 +137,8 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Non
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
 @click.option("--force-leaked", is_flag=True, help="Tune though members have seen the images.")
-def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> None:
+@output_options
+def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> Result:
     """Search IoU threshold, skip threshold, confidence type and weights on validation truth.
 
     \b
@@ -152,18 +151,18 @@ def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> None
     from ensemble.commands import run_tune
 
     request = _take_fusion_options(options)
-    click.echo("\n".join(run_tune(members, truth, out, request, **options)))
+    return run_tune(members, truth, out, request, **options)
 
 
-@main.command(cls=ManyMembers)
+@main.command(cls=ManyMembers, renamed={"--json FILE": "--json-out FILE"})
 @click.argument("old", nargs=-1, metavar="OLD...")
 @click.option("--members", multiple=True, required=True, help="The members that were fused.")
 @click.option("--images", help="COCO file of the images; not needed with --truth.")
 @click.option("--truth", help="COCO file with truth: also say what the mistake costs.")
 @fusion_options
 @click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
-@click.option("--json", "json_out", help="Also write the counts as JSON.")
-def audit(old: tuple[str, ...], members: tuple[str, ...], **options: Any) -> None:
+@output_options
+def audit(old: tuple[str, ...], members: tuple[str, ...], **options: Any) -> Result:
     """Replay the mistake of leaving members without boxes out, and look for it in OLD files.
 
     \b
@@ -178,7 +177,7 @@ def audit(old: tuple[str, ...], members: tuple[str, ...], **options: Any) -> Non
     if not (options["images"] or options["truth"]):
         raise click.UsageError("give --images or --truth: the images that were predicted")
     request = _take_fusion_options(options)
-    click.echo("\n".join(run_audit(old, members, request, **options)))
+    return run_audit(old, members, request, **options)
 
 
 def _take_fusion_options(options: dict[str, Any]) -> FusionRequest:
@@ -224,10 +223,3 @@ def _named_numbers(option: str, pairs: Any) -> dict[str, float]:
             example = "Battery=0.5" if option == "--iou-class" else "plain=2"
             raise UserError(f"{option} is {pair!r}", expected=f"NAME=NUMBER, such as {example}")
     return numbers
-
-
-def _print_table(table: Any) -> None:
-    from rich.console import Console
-
-    # Redirected to a file, a table must not be folded to eighty columns.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)

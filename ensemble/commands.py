@@ -1,17 +1,20 @@
-"""The commands without their parsing: files in, files and lines of text out."""
+"""The commands without their parsing: files in, files and a result to print out."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from rich.table import Table
+import click
+from rich.console import Console
 
 from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.coco.workspace import data_root_near
 from data_tools.ground.errors import UserError
-from data_tools.ground.files import refuse_overwriting, write_json
+from data_tools.ground.files import refuse_overwriting
+from data_tools.ground.options.output import Result
 from data_tools.ground.progress import progress_bar
 from data_tools.predictions.files import read_predictions, require_parquet_name, write_predictions
 from ensemble.audit import audit
@@ -25,6 +28,7 @@ from ensemble.text import (
     audit_as_dict,
     audit_lines,
     explanation_table,
+    fuse_as_dict,
     fuse_lines,
     rounded,
     tune_lines,
@@ -44,8 +48,8 @@ def run_fuse(
     picture: str | None = None,
     data: str | None = None,
     threads: int | None = None,
-) -> tuple[list[str], Table | None]:
-    """Fuse, write the result and where it came from; return lines and one image's table."""
+) -> Result:
+    """Fuse, write the result and where it came from; say what happened."""
     require_parquet_name(out)
     dataset = read_coco(images)
     settings = with_class_ious(request, dataset)
@@ -75,10 +79,23 @@ def run_fuse(
         write_picture(picture, explanation, dataset, data)
     files = _write_fusion(out, fusion, names, settings, sources)
     files += [picture] if picture else []
-    lines = fuse_lines(fusion, members, leaking_members(members, dataset), files, notes)
-    if explanation is None:
-        return lines, None
-    return lines, explanation_table(explanation, dataset, settings)
+    leaked = leaking_members(members, dataset)
+    lines = fuse_lines(fusion, members, leaked, files, notes)
+
+    def show() -> None:
+        if explanation is not None:
+            # Redirected to a file, a table must not be folded to eighty columns.
+            console = Console(width=None if sys.stdout.isatty() else 160)
+            console.print(explanation_table(explanation, dataset, settings))
+        click.echo("\n".join(lines))
+
+    value = {
+        **fuse_as_dict(fusion, members, leaked),
+        "written": files,
+        "notes": notes,
+        "explanation": explanation,
+    }
+    return Result(value, text=show, files=tuple([*names, *files]))
 
 
 def _write_fusion(
@@ -106,8 +123,8 @@ def run_tune(
     seed: int,
     allow_missing: bool = False,
     force_leaked: bool = False,
-) -> list[str]:
-    """Tune, write the settings, return lines."""
+) -> Result:
+    """Tune and write the settings; say what they gain."""
     truth = read_coco(truth_file)
     settings = with_class_ious(request, truth)
     members = read_members(patterns, truth, allow_missing=allow_missing)
@@ -135,7 +152,11 @@ def run_tune(
         seed=tuned.seed,
         leaked=tuned.leaked,
     )
-    return [*notes, *tune_lines(tuned, out)]
+    return Result(
+        {"out": out, **asdict(tuned), "notes": notes},
+        "\n".join([*notes, *tune_lines(tuned, out)]),
+        files=tuple(member.name for member in members),
+    )
 
 
 def run_audit(
@@ -146,14 +167,12 @@ def run_audit(
     images: str | None = None,
     truth: str | None = None,
     allow_missing: bool = False,
-    json_out: str | None = None,
-) -> list[str]:
-    """Replay the mistake, score it when there is truth, return lines."""
+) -> Result:
+    """Replay the mistake, score it when there is truth; say what it changes."""
     dataset = read_coco(truth or images or "")
     settings = with_class_ious(request, dataset)
     members = read_members(patterns, dataset, allow_missing=allow_missing)
     names = [member.name for member in members]
-    refuse_overwriting([json_out], [truth or images, *old_files, *names])
     notes = check_members_of_weights(request, members)
     old = [(name, read_predictions(name, dataset)) for name in old_files]
     found = audit(members, dataset, settings, old)
@@ -162,9 +181,12 @@ def run_audit(
         from scoring.score import score
 
         scores = score(found.correct, dataset), score(found.mistaken, dataset)
-    if json_out:
-        write_json(json_out, audit_as_dict(found, scores))
-    return [*notes, *audit_lines(found, scores, leaking_members(members, dataset))]
+    leaked = leaking_members(members, dataset)
+    return Result(
+        {**audit_as_dict(found, scores), "leaked": leaked, "notes": notes},
+        "\n".join([*notes, *audit_lines(found, scores, leaked)]),
+        files=tuple(names),
+    )
 
 
 def with_class_ious(request: FusionRequest, dataset: CocoDataset) -> FusionSettings:

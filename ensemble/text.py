@@ -49,6 +49,24 @@ def fuse_lines(
     return [*lines, *(f"wrote {file}" for file in files)]
 
 
+def fuse_as_dict(
+    fusion: Fusion, members: Sequence[Member], leaked: dict[str, str]
+) -> dict[str, Any]:
+    """Return what was fused, repaired and missing, and the leaks, as a JSON object."""
+    return {
+        "members": [
+            {"name": member.name, "missing_images": len(member.missing_images)}
+            for member in members
+        ],
+        "images": len(fusion.predictions.image_ids),
+        "boxes_before": fusion.table.number_of_boxes,
+        "boxes": len(fusion.predictions),
+        "repairs": asdict(fusion.fused.repairs),
+        "score_divisor": fusion.score_divisor,
+        "leaked": leaked,
+    }
+
+
 def leak_lines(leaked: dict[str, str]) -> list[str]:
     """Return a line for each leaking member."""
     return [f"  {name}: {reason}" for name, reason in leaked.items()]

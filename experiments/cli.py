@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from data_tools.ground.command_line import CommandGroup
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.output import Result, output_options
 
 WORK = click.option(
     "--work", type=click.Path(path_type=Path), default=Path("work"), show_default=True,
@@ -35,8 +35,8 @@ def main() -> None:
 
 @main.command("list")
 @WORK
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_command(work: Path, as_json: bool) -> None:
+@output_options
+def list_command(work: Path) -> Result:
     """List the experiments that the kit brings and the runs on disk.
 
     \b
@@ -47,24 +47,23 @@ def list_command(work: Path, as_json: bool) -> None:
     from experiments.catalogue import listed_runs, shipped_experiments
 
     experiments, runs = shipped_experiments(), listed_runs(work)
-    if as_json:
-        named = [
-            {"name": each.name, "question": each.question, "arms": [arm.name for arm in each.arms]}
-            for each in experiments
-        ]
-        click.echo(json.dumps({"experiments": named, "runs": [asdict(run) for run in runs]}))
-        return
-    for experiment in experiments:
-        arms = ", ".join(arm.name for arm in experiment.arms)
-        click.echo(f"{experiment.name:18} {experiment.question}  [{arms}]")
-    if not runs:
-        click.echo(f"\nNo runs under {work / 'runs'} yet.")
-        return
-    click.echo(f"\n{'run':44} {'state':12} {'epochs':>8}  best competition mAP50")
+    named = [
+        {"name": each.name, "question": each.question, "arms": [arm.name for arm in each.arms]}
+        for each in experiments
+    ]
+    lines = [
+        f"{each.name:18} {each.question}  [{', '.join(arm.name for arm in each.arms)}]"
+        for each in experiments
+    ]
+    if runs:
+        lines.append(f"\n{'run':44} {'state':12} {'epochs':>8}  best competition mAP50")
+    else:
+        lines.append(f"\nNo runs under {work / 'runs'} yet.")
     for run in runs:
         score = "-" if run.score is None else f"{run.score:.4f}"
         leaked = "  LEAKED" if run.leaked else ""
-        click.echo(f"{run.name:44} {run.state:12} {run.epochs:>8}  {score}{leaked}")
+        lines.append(f"{run.name:44} {run.state:12} {run.epochs:>8}  {score}{leaked}")
+    return Result({"experiments": named, "runs": runs}, "\n".join(lines))
 
 
 def _seeds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -89,6 +88,7 @@ def _seeds(_: click.Context, __: click.Parameter, value: str | None) -> tuple[in
 @click.option("--dry-run", is_flag=True, help="Check the arms and print the commands.")
 @DATA
 @WORK
+@output_options
 def run_command(
     file: Path,
     scale: str | None,
@@ -98,7 +98,7 @@ def run_command(
     dry_run: bool,
     data: Path | None,
     work: Path,
-) -> None:  # fmt: skip
+) -> Result:  # fmt: skip
     """Train the arms of an experiment FILE that are missing.
 
     Refuses, before any training, an arm that differs from the base in more than one factor.
@@ -121,21 +121,33 @@ def run_command(
     place = Place(data or data_root_of(WorkPaths(work)), work)
     experiment = read_experiment(file, scale=scale, minutes=minutes)
     planned = plan_runs(experiment, place, seeds=seeds, only=only)
+    runs = [
+        {
+            "name": each.name,
+            "state": each.state,
+            "command": shlex.join(["python", *train_command(each, place)[1:]]),
+        }
+        for each in planned
+    ]
+    value = {"experiment": experiment.name, "dry_run": dry_run, "runs": runs}
     if dry_run:
-        click.echo(f"{experiment.name}: each arm differs from the base in one factor.")
+        lines = [f"{experiment.name}: each arm differs from the base in one factor."]
         for arm in experiment.arms:
             for factor, reason in arm.unavoidable.items():
-                click.echo(f"! {arm.name} may also differ in {factor}: {reason}")
-        for each in planned:
-            click.echo(f"# {each.name}: {each.state}")
-            click.echo(shlex.join(["python", *train_command(each, place)[1:]]))
-        return
-    run_experiment(experiment, planned, place, say=click.echo)
+                lines.append(f"! {arm.name} may also differ in {factor}: {reason}")
+        for run in runs:
+            lines += [f"# {run['name']}: {run['state']}", run["command"]]
+        return Result(value, "\n".join(lines))
+    outcomes = run_experiment(experiment, planned, place, say=click.echo)
+    for run, outcome in zip(runs, outcomes, strict=True):
+        run |= {"state": outcome.planned.state, "action": outcome.action}
     names = dict.fromkeys(f"{experiment.name}-{each.arm.name}" for each in planned)
-    click.echo(f"Done. Next: python -m experiments compare {' '.join(names)} --work {work}")
+    return Result(
+        value, f"Done. Next: python -m experiments compare {' '.join(names)} --work {work}"
+    )
 
 
-@main.command("compare")
+@main.command("compare", renamed={"--json FILE": "--json-out FILE"})
 @click.argument("runs", nargs=-1, required=True)
 @click.option(
     "--samples",
@@ -146,16 +158,15 @@ def run_command(
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
 @click.option("--classes/--no-classes", default=True, help="Show the per-class rows.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write JSON here.")
 @WORK
+@output_options
 def compare_command(
     runs: tuple[str, ...],
     samples: int,
     seed: int,
     classes: bool,
-    json_path: Path | None,
     work: Path,
-) -> None:  # fmt: skip
+) -> Result:  # fmt: skip
     """Compare RUNS with the first of them: mean and intervals, factors, leaks.
 
     A run is a folder, or an experiment's name without `-seed42`, which means all its seeds.
@@ -167,7 +178,6 @@ def compare_command(
     """
     from rich.console import Console
 
-    from data_tools.ground.files import write_json
     from experiments.compare.arms_on_disk import find_group
     from experiments.compare.compare import compare_groups
     from experiments.compare.text import comparison_text
@@ -178,12 +188,14 @@ def compare_command(
     comparisons = [
         compare_groups(groups[0], other, work, samples=samples, seed=seed) for other in groups[1:]
     ]
-    # A pipe has no width of its own: tables are not to be folded in a log file.
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    for comparison in comparisons:
-        console.print(comparison_text(comparison, per_class=classes))
-    if json_path:
-        write_json(json_path, [asdict(comparison) for comparison in comparisons])
+
+    def show() -> None:
+        # A pipe has no width of its own: tables are not to be folded in a log file.
+        console = Console(width=None if sys.stdout.isatty() else 200)
+        for comparison in comparisons:
+            console.print(comparison_text(comparison, per_class=classes))
+
+    return Result(comparisons, text=show)
 
 
 @main.command("report")
@@ -205,9 +217,10 @@ def compare_command(
 )
 @DATA
 @WORK
+@output_options
 def report_command(
     out: Path | None, fold: int | None, images: int, samples: int, data: Path | None, work: Path
-) -> None:  # fmt: skip
+) -> Result:  # fmt: skip
     """Write one offline HTML file about everything under the work root.
 
     \b
@@ -223,6 +236,6 @@ def report_command(
     data = data or data_root_of(WorkPaths(work))
     options = ReportOptions(data=data, work=work, fold=fold, image_count=images, samples=samples)
     summary = write_report(path, options)
-    click.echo(f"{path}: {summary.megabytes:.1f} MB. {summary.verdict}")
-    for note in summary.notes:
-        click.echo(f"  {note}")
+    lines = [f"{path}: {summary.megabytes:.1f} MB. {summary.verdict}"]
+    lines += [f"  {note}" for note in summary.notes]
+    return Result({"out": path, **asdict(summary)}, "\n".join(lines))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from data_tools.ground.command_line import CommandGroup
+from data_tools.ground.options.output import Result, output_options, without_output_options
 from models.registry import MODELS, SCALES
 
 
@@ -26,8 +26,8 @@ def _quiet_libraries() -> None:
 
 
 @main.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
-def list_models(as_json: bool) -> None:
+@output_options
+def list_models() -> Result:
     """List the models.
 
     \b
@@ -38,12 +38,9 @@ def list_models(as_json: bool) -> None:
     rows = [
         {"name": spec.name, "summary": spec.summary, "licence": spec.licence} for spec in MODELS
     ]
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
     width = max(len(row["name"]) for row in rows)
-    for row in rows:
-        click.echo(f"{row['name']:<{width}}  {row['summary']}  [{row['licence']}]")
+    lines = [f"{row['name']:<{width}}  {row['summary']}  [{row['licence']}]" for row in rows]
+    return Result(rows, "\n".join(lines))
 
 
 @main.command()
@@ -105,7 +102,8 @@ def list_models(as_json: bool) -> None:
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint, if there is one.")
 @click.option("--wandb", is_flag=True, help="Also log to Weights & Biases (offline works).")
 @click.option("--force", is_flag=True, help="Train although the validation fold leaks.")
-def train(processes: int, **options: Any) -> None:
+@output_options
+def train(processes: int, **options: Any) -> Result:
     """Train MODEL on all folds but one, and score it on that one.
 
     \b
@@ -127,10 +125,14 @@ def train(processes: int, **options: Any) -> None:
     console = Console()
     command = command_text()
     request = TrainRequest(**options, command=command)
-    if processes > 1 and not is_launched():
-        sys.exit(train_in_processes(request, processes, sys.argv[1:], console))
     try:
-        finished = train(request, console)
+        if processes > 1 and not is_launched():
+            arguments = without_output_options(sys.argv[1:])
+            if status := train_in_processes(request, processes, arguments, console):
+                sys.exit(status)
+            finished = train(request, Console(quiet=True))  # only reads what they recorded
+        else:
+            finished = train(request, console)
     except Interruption as stop:
         resume = command if "--resume" in command else f"{command} --resume"
         if is_main_process():
@@ -143,12 +145,12 @@ def train(processes: int, **options: Any) -> None:
         if str(error):
             click.echo(str(error), err=True)
         sys.exit(OUT_OF_MEMORY_STATUS)
-    if finished:
-        score = finished["val"]["competition_map50"]
-        console.print(
-            f"best epoch {finished['epoch'] + 1}: competition_map50 {score or 0:.4f}",
-            highlight=False,
-        )
+    if not finished:
+        return Result(finished, "")
+    score = finished["val"]["competition_map50"]
+    best = f"best epoch {finished['epoch'] + 1}: competition_map50 {score or 0:.4f}"
+    has_been_said = processes > 1 and not is_launched()
+    return Result(finished, "" if has_been_said else best)
 
 
 @main.command()
@@ -181,7 +183,8 @@ def train(processes: int, **options: Any) -> None:
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
 )
 @click.option("--allow-unfinished", is_flag=True, help="Predict before training has ended.")
-def predict(splits: tuple[str, ...], **options: Any) -> None:
+@output_options
+def predict(splits: tuple[str, ...], **options: Any) -> Result:
     """Predict one or both splits with the best checkpoint of RUN.
 
     \b
@@ -198,6 +201,7 @@ def predict(splits: tuple[str, ...], **options: Any) -> None:
     if options["out"] is not None and len(splits) > 1:
         raise click.UsageError("--out names one file: give one --split with it")
     _quiet_libraries()
+    lines, written = [], []
     for split in dict.fromkeys(splits):
         try:
             result = predict(PredictRequest(split=split, **options), Console())
@@ -205,15 +209,22 @@ def predict(splits: tuple[str, ...], **options: Any) -> None:
             click.echo(f"stopped by {stop}; nothing was written", err=True)
             sys.exit(stop.exit_status)
         table = result.predictions
-        click.echo(f"{result.path}: {len(table)} boxes on {len(table.image_ids)} images")
+        lines.append(f"{result.path}: {len(table)} boxes on {len(table.image_ids)} images")
+        views = []
         for number, view in enumerate(table.provenance.views):
-            boxes = int((table.views == number).sum())
-            click.echo(f"  view {view}: {boxes} boxes, {result.seconds_of_view[view]:.1f} s")
+            boxes, seconds = int((table.views == number).sum()), result.seconds_of_view[view]
+            lines.append(f"  view {view}: {boxes} boxes, {seconds:.1f} s")
+            views.append({"view": view, "boxes": boxes, "seconds": seconds})
+        written.append(
+            {"split": split, "out": result.path, "images": len(table.image_ids),
+             "boxes": len(table), "views": views}
+        )  # fmt: skip
+    return Result(written, "\n".join(lines))
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a table.")
-def doctor(as_json: bool) -> None:
+@output_options
+def doctor() -> Result:
     """Say what this machine has and what is missing, with the command that fixes it.
 
     \b
@@ -224,4 +235,4 @@ def doctor(as_json: bool) -> None:
     from models.doctor import examine, format_report
 
     report = examine()
-    click.echo(json.dumps(report, indent=2) if as_json else format_report(report))
+    return Result(report, format_report(report))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
 
 from data_tools.ground.command_line import CommandGroup
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.output import Result, output_options
 from data_tools.ground.paths import WorkPaths
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -32,6 +35,7 @@ def main() -> None:
 @click.option("--max-per-image", type=click.IntRange(min=1), help="Keep only the best so many.")
 @click.option("--score-digits", type=click.IntRange(0, 9), help="Decimals of scores.")
 @click.option("--coordinate-digits", type=click.IntRange(0, 9), help="Decimals of coordinates.")
+@output_options
 def write(
     predictions_file: Path,
     images: Path,
@@ -42,7 +46,7 @@ def write(
     max_per_image: int | None,
     score_digits: int | None,
     coordinate_digits: int | None,
-) -> None:
+) -> Result:
     """Write a prediction file as a submission.
 
     Every image is written, in the order of the COCO file; boxes are ordered by falling score and
@@ -66,7 +70,7 @@ def write(
         format_file=format_file,
         trim=Trim(score_floor, max_per_image, score_digits, coordinate_digits),
     )
-    click.echo(write_text(out, report))
+    return Result({"out": out, **asdict(report)}, write_text(out, report))
 
 
 @main.command()
@@ -76,15 +80,14 @@ def write(
               help="Name from `submit formats`.  [default: aistages]")  # fmt: skip
 @FORMAT_FILE
 @click.option("--against", type=FILE, help="An earlier submission to compare with.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@output_options
 def check(
     submission: Path,
     images: Path,
     format_name: str | None,
     format_file: Path | None,
     against: Path | None,
-    as_json: bool,
-) -> None:
+) -> Result:
     """Check a submission before it is handed in; errors end with status 2.
 
     \b
@@ -95,14 +98,17 @@ def check(
           --against work/submission.csv
     """
     from submit.checks.preflight import check_file, unreadable
-    from submit.checks.text import check_text, json_text
+    from submit.checks.text import check_text
 
     try:
         result = check_file(submission, images, format_name=format_name, format_file=format_file)
     except UserError as error:
-        if not as_json:
-            raise
-        result, against = unreadable(submission, format_name, error), None
+        # A program gets a finding like any other; a person gets the message alone.
+        return Result(
+            {**unreadable(submission, format_name, error).as_dict(), "against": None},
+            text=partial(_raise, error),
+            exit_status=2,
+        )
     difference = None
     if against is not None and result.errors:
         difference = {"against": str(against), "not_compared": "the file has errors"}
@@ -112,20 +118,23 @@ def check(
         difference = compare_files(
             against, submission, images, format_name=format_name, format_file=format_file
         )
-    if as_json:
-        click.echo(json_text({**result.as_dict(), "against": difference}))
-    else:
-        click.echo(check_text(result, difference))
-    if result.errors:
-        raise SystemExit(2)
+    return Result(
+        {**result.as_dict(), "against": difference},
+        check_text(result, difference),
+        exit_status=2 if result.errors else 0,
+    )
+
+
+def _raise(error: UserError) -> None:
+    raise error
 
 
 @main.command()
 @click.argument("predictions_file", metavar="FILE", type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
 @click.option("--loss", default=0.001, show_default=True, help="mAP50 that may be given up.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def plan(predictions_file: Path, truth: Path, loss: float, as_json: bool) -> None:
+@output_options
+def plan(predictions_file: Path, truth: Path, loss: float) -> Result:
     """Find the smallest submission within a loss of mAP50, on the validation fold.
 
     Also warns when the score floor or the cap per image that FILE was made with seems to cost
@@ -136,22 +145,19 @@ def plan(predictions_file: Path, truth: Path, loss: float, as_json: bool) -> Non
       python -m submit plan work/ensemble/val.parquet --truth work/folds/val_3.json
       python -m submit plan work/ensemble/val.parquet --truth work/folds/val_3.json --loss 0.002
     """
-    from submit.checks.text import json_text
     from submit.plan import plan_file, plan_text
 
     result = plan_file(predictions_file, truth, loss=loss)
-    click.echo(json_text(result) if as_json else plan_text(result))
+    return Result(result, plan_text(result))
 
 
-@main.command()
+@main.command(renamed={"--json FILE": "--json-out FILE"})
 @click.argument("predictions_file", metavar="FILE", type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
 @click.option("--score-threshold", default=0.3, show_default=True,
               help="Lowest score in the confusion matrix.")  # fmt: skip
-@click.option("--json", "json_file", type=FILE, help="Also write everything to this file.")
-def diagnose(
-    predictions_file: Path, truth: Path, score_threshold: float, json_file: Path | None
-) -> None:
+@output_options
+def diagnose(predictions_file: Path, truth: Path, score_threshold: float) -> Result:
     """Show where points are lost: kinds of error, confusions, thresholds, calibration.
 
     \b
@@ -161,15 +167,14 @@ def diagnose(
     from submit.scores.diagnosis_text import diagnosis_text
     from submit.scores.of_file import diagnose_file
 
-    result = diagnose_file(
-        predictions_file, truth, score_threshold=score_threshold, json_file=json_file
-    )
-    click.echo(diagnosis_text(result))
+    result = diagnose_file(predictions_file, truth, score_threshold=score_threshold)
+    return Result(result, diagnosis_text(result))
 
 
 @main.command()
 @FORMAT_FILE
-def formats(format_file: Path | None) -> None:
+@output_options
+def formats(format_file: Path | None) -> Result:
     """List the submission formats.
 
     \b
@@ -178,14 +183,13 @@ def formats(format_file: Path | None) -> None:
     """
     from submit.formats.catalogue import load_formats
 
-    for name, entry in load_formats(format_file).items():
-        click.echo(f"{name:<18} {entry.description}")
+    found = {name: entry.description for name, entry in load_formats(format_file).items()}
+    return Result(found, "\n".join(f"{name:<18} {about}" for name, about in found.items()))
 
 
-@main.command()
+@main.command(renamed={"--json FILE": "--json-out FILE"})
 @click.argument("predictions_file", metavar="FILE", type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
-@click.option("--json", "json_file", type=FILE, help="Also write all figures to this file.")
 @click.option(
     "--bootstrap",
     type=click.IntRange(min=0),
@@ -204,23 +208,23 @@ def formats(format_file: Path | None) -> None:
               "of the seed's competition, COCO results or a prediction file.")  # fmt: skip
 @FORMAT_FILE
 @click.option("--disagree", is_flag=True, help="List the boxes that the two metrics judge apart.")
+@output_options
 def score(
     predictions_file: Path,
     truth: Path,
-    json_file: Path | None,
     bootstrap: int,
     seed: int,
     format_name: str | None,
     format_file: Path | None,
     disagree: bool,
-) -> None:
+) -> Result:
     """Score predictions or a submission against the truth, with both metrics.
 
     \b
     Examples:
       python -m submit score work/ensemble/val.parquet --truth work/folds/val_3.json
       python -m submit score work/runs/yolox/fold3/predictions/val.parquet \\
-          --truth work/folds/val_3.json --json work/yolox_score.json
+          --truth work/folds/val_3.json --json-out work/yolox_score.json
       python -m submit score work/ensemble/val.parquet --truth work/folds/val_3.json --disagree
     """
     from submit.scores.of_file import score_file
@@ -231,18 +235,18 @@ def score(
         truth,
         bootstrap_samples=bootstrap,
         seed=seed,
-        json_file=json_file,
         format_name=format_name,
         format_file=format_file,
         disagree=disagree,
     )
-    click.echo(score_text(result))
+    return Result(result, score_text(result))
 
 
 @main.command()
 @click.argument("predictions_files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
-def table(predictions_files: tuple[Path, ...], truth: Path) -> None:
+@output_options
+def table(predictions_files: tuple[Path, ...], truth: Path) -> Result:
     """Score several files against one truth, side by side: members and their fusion.
 
     \b
@@ -252,7 +256,8 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> None:
     """
     from submit.scores.table import score_table, table_text
 
-    click.echo(table_text(score_table(predictions_files, truth)))
+    rows = score_table(predictions_files, truth)
+    return Result(rows, table_text(rows))
 
 
 @main.command()
@@ -263,7 +268,7 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> None:
               "validation fold, scored with --truth.")  # fmt: skip
 @click.option("--truth", type=FILE, help="COCO file with that fold's annotations.")
 @click.option("--score", "score_json", type=FILE,
-              help="Instead of those two: what `submit score --json` wrote.")  # fmt: skip
+              help="Instead of those two: what `submit score --json-out` wrote.")  # fmt: skip
 @click.option("--leaderboard", type=float, help="What the server said, from 0 to 1.")
 @click.option("--note", help="Words to remember it by.")
 @click.option(
@@ -275,7 +280,7 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> None:
 )
 @click.option("--utc-offset", default=0.0, show_default=True,
               help="Hours by which the competition's day is ahead of UTC.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the ledger as JSON.")
+@output_options
 def log(
     submission: Path | None,
     ledger: Path,
@@ -286,8 +291,7 @@ def log(
     note: str | None,
     per_day: int,
     utc_offset: float,
-    as_json: bool,
-) -> None:
+) -> Result:
     """Enter a submission in the ledger, or without FILE only show it.
 
     Enter each file when you hand it in, and again with --leaderboard when its score is known. The
@@ -301,7 +305,6 @@ def log(
           --truth work/folds/val_3.json
       python -m submit log work/submission.csv --leaderboard 0.6153
     """
-    from submit.checks.text import json_text
     from submit.ledger.entries import find_score, log_submission
     from submit.ledger.file import read_ledger
     from submit.ledger.text import ledger_summary, ledger_text
@@ -320,4 +323,4 @@ def log(
             note=note,
         )
     summary = ledger_summary(read_ledger(ledger), per_day=per_day, utc_offset_hours=utc_offset)
-    click.echo(json_text(summary) if as_json else ledger_text(summary))
+    return Result(summary, ledger_text(summary))

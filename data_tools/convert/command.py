@@ -46,8 +46,25 @@ class ConvertRequest:
     zero_based: bool = False
 
 
-def convert(request: ConvertRequest) -> str:
-    """Convert and return a line that says what was written.
+@dataclass(frozen=True)
+class Converted:
+    """What was written: the file or folder, its images and boxes, and boxes left out."""
+
+    out: Path
+    images: int
+    boxes: int
+    boxes_without_area: int = 0
+
+    @property
+    def text(self) -> str:
+        """One line for the terminal."""
+        left_out = self.boxes_without_area
+        skipped = f"; {left_out} boxes without area left out" if left_out else ""
+        return f"{self.out}: {self.images} images, {self.boxes} boxes{skipped}"
+
+
+def convert(request: ConvertRequest) -> Converted:
+    """Convert and say what was written.
 
     Raises:
         UserError: the source is missing or broken, or the pair of formats does not exist.
@@ -60,7 +77,6 @@ def convert(request: ConvertRequest) -> str:
     if request.kind == "predictions":
         return _convert_predictions(request)
     dataset = _read_annotations(request)
-    skipped = f"; {len(dataset.skipped)} boxes without area left out" if dataset.skipped else ""
     if request.out.suffix == ".json":
         write_coco(request.out, dataset)
         boxes = len(dataset.annotations)
@@ -71,7 +87,7 @@ def convert(request: ConvertRequest) -> str:
             f"--out {request.out} is no annotation format",
             expected="a .json file (COCO) or a folder without suffix (YOLO)",
         )
-    return f"{request.out}: {len(dataset.images)} images, {boxes} boxes{skipped}"
+    return Converted(request.out, len(dataset.images), boxes, len(dataset.skipped))
 
 
 def _read_annotations(request: ConvertRequest) -> CocoDataset:
@@ -84,7 +100,7 @@ def _read_annotations(request: ConvertRequest) -> CocoDataset:
     return coco_from_table(request.source, request.image_root)
 
 
-def _convert_predictions(request: ConvertRequest) -> str:
+def _convert_predictions(request: ConvertRequest) -> Converted:
     if request.out.suffix not in PREDICTION_SUFFIXES:
         raise UserError(
             f"--out {request.out} is no prediction format",
@@ -104,7 +120,7 @@ def _convert_predictions(request: ConvertRequest) -> str:
         write_coco_results(request.out, predictions)
     else:
         write_prediction_table(request.out, predictions, dataset)
-    return f"{request.out}: {len(predictions.image_ids)} images, {len(predictions)} boxes"
+    return Converted(request.out, len(predictions.image_ids), len(predictions))
 
 
 def _read_any_predictions(source: Path, dataset: CocoDataset) -> Predictions:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from data_tools.ground.command_line import Command
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.output import Result, output_options
 
 FilePath = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--coco", type=FilePath, required=True, help="Annotations to split (train.json).")
 @click.option("--out", type=FilePath, required=True, help="Folder for the folds.")
 @click.option("--folds", default=5, show_default=True, help="Number of folds.")
@@ -28,6 +30,7 @@ FilePath = click.Path(path_type=Path)
 @click.option("--threshold", default=0.3, show_default=True, help="Search: lowest score of those.")
 @click.option("--data", "image_root", type=FilePath, help="Search: compare pictures under here.")
 @click.option("--ledger", type=FilePath, help="Search: submission ledger, for its scores.")
+@output_options
 def split(
     coco: Path,
     out: Path,
@@ -40,7 +43,7 @@ def split(
     threshold: float,
     image_root: Path | None,
     ledger: Path | None,
-) -> None:
+) -> Result:
     """Write train_<k>.json and val_<k>.json for each fold, and split.json.
 
     With --search, many seeds are tried and their folds ranked by distance to the test images:
@@ -56,6 +59,7 @@ def split(
     from data_tools.folds.split import describe_split, split_dataset, write_split
 
     if search is None:
+        found = None
         given = {"--against": against, "--predictions": predictions, "--data": image_root}
         unused = [name for name, value in {**given, "--ledger": ledger}.items() if value]
         if unused:
@@ -70,8 +74,24 @@ def split(
             image_root, ledger,
         )  # fmt: skip
         found = search_seeds(request)
-        show_ranking(found.ranked, found.ledger)
         seed = found.ranked[0].seed
     result, dataset = split_dataset(coco, folds=folds, seed=seed, scheme=scheme or "seed")
     write_split(out, result, dataset)
-    click.echo(describe_split(result, out))
+    written = describe_split(result, out)
+
+    def show() -> None:
+        if found is not None:
+            show_ranking(found.ranked, found.ledger)
+        click.echo(written)
+
+    sizes = [len(result.file_names(fold)) for fold in range(result.folds)]
+    summary = {
+        "out": out,
+        "scheme": result.scheme,
+        "seed": result.seed,
+        "validation_images": sizes,
+        "images_without_boxes": result.images_without_boxes,
+        "skipped_boxes": result.skipped_boxes,
+        "search": found and {"ranked": found.ranked, "ledger": found.ledger},
+    }
+    return Result(summary, text=show)

@@ -1,9 +1,9 @@
-"""What the command lines share: a click group that ends a user's mistake with exit status 2."""
+"""What the command lines share: commands and groups that end a mistake with exit status 2."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -54,12 +54,62 @@ class UserErrorExit(click.ClickException):
         super().__init__(str(error))
 
 
+class Command(click.Command):
+    """A click command that answers an option's former name with its present one.
+
+    Args:
+        renamed: former name -> present name. A former `--json FILE`, which is a flag now, is
+            written as such: `{"--json FILE": "--json-out FILE"}`.
+    """
+
+    def __init__(
+        self, *arguments: Any, renamed: Mapping[str, str] | None = None, **attributes: Any
+    ) -> None:
+        super().__init__(*arguments, **attributes)
+        self.renamed = dict(renamed or {})
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; a former name ends with status 2 and the name that replaces it."""
+        words = list(args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            present = self.renamed.get(error.option_name)
+            if present is None:
+                raise
+            raise click.UsageError(f"{error.option_name} is called {present} now", ctx) from None
+        except click.UsageError as error:
+            self._refuse_value_of_flag(ctx, words, error)
+            raise
+        self._refuse_value_of_flag(ctx, words, None)
+        return rest
+
+    def _refuse_value_of_flag(
+        self, ctx: click.Context, words: list[str], error: click.UsageError | None
+    ) -> None:
+        """Refuse a value behind an option that took one formerly and is a flag now."""
+        takes_any = any(
+            isinstance(parameter, click.Argument) and parameter.nargs == -1
+            for parameter in self.params
+        )
+        surplus = error is not None and "unexpected extra argument" in error.message
+        for former, present in self.renamed.items():
+            option, _, _ = former.partition(" ")
+            if option == former or option not in words[:-1]:
+                continue
+            value = words[words.index(option) + 1]
+            if surplus or (takes_any and value.endswith(".json")):
+                raise click.UsageError(f"{former} is called {present} now", ctx) from None
+
+
 class CommandGroup(click.Group):
     """A click group whose commands report `UserError` as one message with exit status 2.
 
     Unknown commands and options are click's own usage errors: they exit 2 too, and an unknown
     command is answered with the list of those that exist.
     """
+
+    command_class = Command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, turning mistakes into messages and leaving bugs their traceback."""

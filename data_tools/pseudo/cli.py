@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_tools.ground.command_line import advance
+from data_tools.ground.command_line import Command, advance
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.output import Result, output_options
 
 if TYPE_CHECKING:
     from data_tools.pseudo.command import PseudoResult
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 FilePath = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--train", type=FilePath, required=True, help="Plain training part of the fold.")
 @click.option("--test", type=FilePath, required=True, help="Images to label (test.json).")
 @click.option("--predictions", type=FilePath, required=True, help="Teachers' boxes on them.")
@@ -58,7 +59,8 @@ FilePath = click.Path(path_type=Path)
 @click.option("--data", "image_root", type=FilePath, help="Data root.  [default: beside --test]")
 @click.option("--skip-duplicate-check", is_flag=True, help="Do not compare pictures.")
 @click.option("--force", is_flag=True, help="Accept teachers that leak; marked LEAKED.")
-def pseudo(**options: Any) -> None:
+@output_options
+def pseudo(**options: Any) -> Result:
     """Add confidently predicted test images to the training part of a fold.
 
     Refused when a teacher was trained on the fold's validation images. Test pictures that are
@@ -88,8 +90,7 @@ def pseudo(**options: Any) -> None:
     requests = requests_of_folds(request, folds)
     with click.progressbar(length=1, label="Comparing pictures", file=sys.stderr) as bar:
         results = make_pseudo_sets(requests, advance(bar))
-    for result in results:
-        click.echo(describe(result))
+    return Result([summary(result) for result in results], "\n".join(map(describe, results)))
 
 
 def _fold_numbers(text: str | None) -> list[int]:
@@ -112,6 +113,19 @@ def _class_thresholds(pairs: tuple[str, ...]) -> dict[str, float]:
         if not name:
             raise UserError(f"--class-threshold is {pair!r}", expected="NAME=SCORE")
     return thresholds
+
+
+def summary(result: PseudoResult) -> dict[str, Any]:
+    """Return the same as `describe`, for a program."""
+    return {
+        "out": result.request.out,
+        "training_images": len(result.dataset.images) - result.counts.images,
+        "added": result.counts,
+        "thresholds": result.thresholds,
+        "choice": result.choice,
+        "duplicates": result.duplicates.as_dict(),
+        "leaked": result.leaked,
+    }
 
 
 def describe(result: PseudoResult) -> str:

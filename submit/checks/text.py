@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from submit.checks.findings import CheckResult, Finding
@@ -29,11 +28,6 @@ def size_text(size_bytes: int) -> str:
     if size_bytes < 100_000:
         return f"{size_bytes / 1e3:.1f} kB"
     return f"{size_bytes / 1e6:.2f} MB"
-
-
-def json_text(value: Any) -> str:
-    """Return strict JSON for the terminal."""
-    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def _finding_lines(finding: Finding) -> list[str]:

@@ -131,7 +131,7 @@ def find_score(
 
 
 def read_score_file(path: str | Path) -> dict[str, Any]:
-    """Read what `submit score --json` wrote.
+    """Read what `submit score --json-out` wrote.
 
     Raises:
         UserError: the file is no JSON, or something else.
@@ -142,7 +142,7 @@ def read_score_file(path: str | Path) -> dict[str, Any]:
         raise UserError(
             "the file is no score file",
             where=path,
-            expected="what `python -m submit score FILE --truth ... --json OUT` writes",
+            expected="what `python -m submit score FILE --truth ... --json-out OUT` writes",
         )
     return result
 

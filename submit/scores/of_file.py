@@ -1,4 +1,4 @@
-"""Score or diagnose a file of any format: read it, judge it, write the answer as JSON."""
+"""Score or diagnose a file of any format: read it and judge it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.coco.dataset import read_coco
-from data_tools.ground.files import write_json
-from scoring.diagnosis import diagnose, plain
+from scoring.diagnosis import diagnose
 from scoring.disagreement import disagreements
 from scoring.leaks import member_names
 from scoring.score import score
@@ -21,12 +20,11 @@ def score_file(
     *,
     bootstrap_samples: int = 0,
     seed: int = DEFAULT_SEED,
-    json_file: str | Path | None = None,
     format_name: str | None = None,
     format_file: str | Path | None = None,
     disagree: bool = False,
 ) -> dict[str, Any]:
-    """Score a prediction file of any kind; write the result as JSON when asked to.
+    """Score a prediction file of any kind.
 
     Returns:
         What `score` returns, with `file`, `truth`, `members` (names of the runs in it) and, if
@@ -52,8 +50,6 @@ def score_file(
         )
     if disagree:
         result["disagreements"] = disagreements(predictions, truth)
-    if json_file is not None:
-        write_json(json_file, result)
     return result
 
 
@@ -62,12 +58,9 @@ def diagnose_file(
     truth_file: str | Path,
     *,
     score_threshold: float = 0.3,
-    json_file: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Diagnose a prediction file of any kind as `diagnose`; write it as JSON when asked to."""
+    """Diagnose a prediction file of any kind as `diagnose` does."""
     truth = read_coco(truth_file)
     predictions = read_any(predictions_file, truth)
     result = diagnose(predictions, truth, score_threshold=score_threshold)
-    if json_file is not None:
-        write_json(json_file, plain(result))
     return {"file": str(predictions_file), **result}

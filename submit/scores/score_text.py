@@ -65,7 +65,7 @@ def _disagreement_lines(rows: list[dict[str, Any]]) -> list[str]:
             f"competition {row['competition']}, COCO {row['coco']}"
         )
     if len(rows) > MAX_DISAGREEMENTS:
-        lines.append(f"    ... and {len(rows) - MAX_DISAGREEMENTS} more (all are in --json)")
+        lines.append(f"    ... and {len(rows) - MAX_DISAGREEMENTS} more (--json has them all)")
     return lines
 
 

@@ -115,7 +115,7 @@ def test_the_command_counts_scores_and_writes_json(tmp_path):
         },
     )
     words = ["audit", old, "--truth", str(tmp_path / "val.json"), "--members", a, b]
-    result = CliRunner().invoke(main, [*words, "--json", str(tmp_path / "audit.json")])
+    result = CliRunner().invoke(main, [*words, "--json-out", str(tmp_path / "audit.json")])
     assert result.exit_code == 0, result.output
     assert "1 of 3 images have a silent member" in result.output
     assert "1 images and 1 of 2 boxes change" in result.output

@@ -339,7 +339,7 @@ def test_the_audit_does_not_replace_the_truth(space):
     dataset = space.add_dataset("val.json", truth=[(10, 1, (0, 0, 40, 40))])
     member = space.add_parquet("a.parquet", dataset, [(10, 1, 0.9, *LEFT)])
     truth = space.root / "val.json"
-    result = run("audit", "--truth", truth, "--json", truth, "--members", member)
+    result = run("audit", "--truth", truth, "--json-out", truth, "--members", member)
     assert result.exit_code == 2
     assert "the output would replace a file that is read" in result.output
     assert read_coco(truth).fingerprint == dataset.fingerprint

@@ -121,7 +121,7 @@ def test_command_prints_and_writes_everything(truth, table, tmp_path):
     write_predictions(tmp_path / "boxes.parquet", table)
     out = tmp_path / "diagnosis.json"
     arguments = ["diagnose", str(tmp_path / "boxes.parquet"), "--truth",
-                 str(tmp_path / "truth.json"), "--json", str(out)]  # fmt: skip
+                 str(tmp_path / "truth.json"), "--json-out", str(out)]  # fmt: skip
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "Dupe" in result.output

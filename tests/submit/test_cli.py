@@ -102,7 +102,7 @@ def test_write_for_a_file_of_images_only(files):
 
 def test_score_prints_and_writes_both_metrics(files):
     out = files / "score.json"
-    result = run("score", files / "val.parquet", "--truth", files / "truth.json", "--json", out,
+    result = run("score", files / "val.parquet", "--truth", files / "truth.json", "--json-out", out,
                  "--bootstrap", "20", "--disagree")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "competition_map50 0.5000  [" in result.output

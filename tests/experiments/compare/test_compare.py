@@ -415,7 +415,7 @@ def test_run_without_an_epoch_is_refused(space):
 
 def test_json_output_has_the_same_numbers(space, tmp_path):
     out = tmp_path / "comparison.json"
-    arguments = ["compare", "base", "mosaic", "--work", str(space.work), "--json", str(out)]
+    arguments = ["compare", "base", "mosaic", "--work", str(space.work), "--json-out", str(out)]
     assert CliRunner().invoke(main, [*arguments, "--samples", "200"]).exit_code == 0
     written = json.loads(out.read_text())[0]
     row = compare(space, "base", "mosaic").bases[0].row("map")
