@@ -32,10 +32,10 @@ from benchmarks.fusion_members import (
 )
 from benchmarks.machine import machine_line
 from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.cores import usable_cores
 from data_tools.predictions.table import Predictions
 from ensemble.engine import FusedTable, fuse_table
 from ensemble.fuse import fuse_members
-from ensemble.kernels.chunks import usable_cores
 from ensemble.member_table import build_table
 from ensemble.members import read_members
 from ensemble.settings import FusionSettings

@@ -3,8 +3,9 @@
     python -m benchmarks.intervals [--quick]
 
 Two detectors of equal skill look at a large population of images. Validation sets are drawn from
-it; each gives an interval of the difference, which should hold the population's own difference 95
-times in 100 and exclude zero 5 times in 100.
+it. Each gives an interval of the first detector's score, which should hold its score on the whole
+population 95 times in 100, and one of the difference, which should hold the population's own
+difference 95 times in 100 and exclude zero 5 times in 100.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ import numpy as np
 from benchmarks.machine import machine_line
 from data_tools.coco.dataset import coco_from_dict
 from data_tools.predictions.table import predictions_from_rows
-from scoring.uncertainty.bootstrap import image_samples
-from scoring.uncertainty.image_scorer import OVERALL, ImageScorer, bootstrap_values
+from scoring.uncertainty.bootstrap import OVERALL, ImageScorer, bootstrap_values, image_samples
 from scoring.uncertainty.intervals import FEWEST_IMAGES, Interval, percentile_interval
 
 # Boxes per class of the competition's training images.
@@ -57,26 +57,47 @@ def main() -> None:
 def print_coverage(images: int, draws: int, population: int) -> None:
     """Print how often intervals hold the true difference and how often they exclude zero."""
     truth, first, second = draw_population(population)
-    true = difference(scorers(np.arange(population), truth, first, second))
+    whole = np.stack(
+        [scorer.values() for scorer in scorers(np.arange(population), truth, first, second)]
+    )
+    true = {"score": whole[0], "difference": whole[1] - whole[0]}
     generator = np.random.default_rng(0)
-    found: list[tuple[float, ...]] = []
+    found: dict[str, list[tuple[float, ...]]] = {"score": [], "difference": []}
     for _ in range(draws):
         chosen = np.sort(generator.choice(population, images, replace=False))
         pair = scorers(chosen, truth, first, second)
         weights = image_samples(images, 400, seed=0)
-        values = bootstrap_values([pair[1]], weights) - bootstrap_values([pair[0]], weights)
+        resampled = [bootstrap_values([scorer], weights) for scorer in pair]
         behind = pair[0].images_with_truth
-        for column in (0, *range(len(OVERALL), values.shape[1])):
-            of_column = values[:, column]
-            if not np.isnan(of_column).all():
-                ours = percentile_interval(of_column, int(behind[column]))
-                plain = Interval(*np.nanquantile(of_column, [0.025, 0.975]))
-                told = (*_told(ours, true[column]), *_told(plain, true[column]))
-                found.append((column == 0, behind[column], *told))
+        for of, values in (("score", resampled[0]), ("difference", resampled[1] - resampled[0])):
+            found[of] += _told_of_columns(values, behind, true[of])
+    for of, told in found.items():
+        _print_table(of, images, draws, np.array(told, dtype=float))
+
+
+def _told_of_columns(
+    values: np.ndarray, behind: np.ndarray, true: np.ndarray
+) -> list[tuple[float, ...]]:
+    """Per metric: whether it is the overall one, its images, and what both intervals say."""
+    rows = []
+    for column in (0, *range(len(OVERALL), values.shape[1])):
+        of_column = values[:, column]
+        if not np.isnan(of_column).all():
+            ours = percentile_interval(of_column, int(behind[column]))
+            plain = Interval(*np.nanquantile(of_column, [0.025, 0.975]))
+            told = (*_told(ours, true[column]), *_told(plain, true[column]))
+            rows.append((column == 0, behind[column], *told))
+    return rows
+
+
+def _print_table(of: str, images: int, draws: int, found: np.ndarray) -> None:
     print(f"\n{draws} validation sets of {images} images")
-    print("| difference of | intervals | hold the truth | exclude zero | plain: hold | exclude |")
-    print("|---|---|---|---|---|---|")
-    overall, of_image, *columns = np.array(found, dtype=float).T
+    names = ["hold the truth", "exclude zero", "plain: hold", "exclude"]
+    overall, of_image, *columns = found.T
+    if of == "score":  # that a score is above zero says nothing
+        names, columns = names[::2], columns[::2]
+    print(f"| {of} of | intervals | {' | '.join(names)} |")
+    print("|---" * (len(names) + 2) + "|")
     rows = [("competition mAP50", overall == 1)]
     rows += [
         (f"one class, truth in {low} to {high} images", (overall == 0) & inside)
@@ -164,11 +185,6 @@ def scorers(chosen: np.ndarray, truth: Boxes, first: Boxes, second: Boxes) -> li
         )
         found.append(ImageScorer.from_predictions(predictions, dataset, with_coco=False))
     return found
-
-
-def difference(pair: list[ImageScorer]) -> np.ndarray:
-    """Return the (V,) scores of the second minus those of the first."""
-    return pair[1].values() - pair[0].values()
 
 
 def _of_images(boxes: Boxes, chosen: np.ndarray) -> Boxes:

@@ -23,7 +23,7 @@ from data_tools.coco.dataset import CocoDataset
 from data_tools.predictions.table import Predictions
 from scoring.metrics.coco import CocoMatcher, summarize
 from scoring.metrics.competition import CompetitionMatcher
-from scoring.uncertainty.bootstrap import bootstrap_coco, bootstrap_competition, image_samples
+from scoring.uncertainty.bootstrap import image_samples
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RESCORINGS = 20
@@ -84,9 +84,9 @@ def inner_loop(truth: CocoDataset, table: Predictions) -> None:
         lambda: [matcher.mean_average_precision(s, claim_by="score") for s in scores]
     )
     counts = image_samples(len(table.image_ids), BOOTSTRAP_SAMPLES, seed=0)
-    (_, bootstrap), _ = timed(lambda: bootstrap_competition(matcher, counts))
-    coco_matcher = CocoMatcher.from_predictions(table, truth)
-    (_, bootstrap_of_coco), _ = timed(lambda: bootstrap_coco(coco_matcher, counts, "map"))
+    (_, bootstrap), _ = timed(lambda: matcher.average_precision_on(counts))
+    coco_matcher = CocoMatcher.from_predictions(table, truth).all_sizes_only()
+    (_, bootstrap_of_coco), _ = timed(lambda: coco_matcher.average_precision_on(counts))
     print(
         f"CPU per variant, once matched: other scores {rescoring / RESCORINGS * 1000:.1f} ms, "
         f"bootstrap sample of competition_map50 {bootstrap / BOOTSTRAP_SAMPLES * 1000:.1f} ms, "

@@ -1,7 +1,7 @@
 """Where the points are lost: confusions, kinds of error, curves, thresholds, calibration.
 
-Confusion matrix, error split and calibration are hotcoco's, curves scikit-learn's; the hits behind
-the curves and thresholds are those of the competition's metric.
+Confusion matrix, error split and calibration are hotcoco's; curves and thresholds are of the hits
+of the competition's metric.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.predictions.table import Predictions
+from scoring.curves import best_thresholds, class_curves
 from scoring.leaks import leak_report
 from scoring.metrics.competition import CompetitionMatcher
 from scoring.table import check_same_images, positions_of
@@ -68,7 +69,7 @@ def confusion_matrix(
 def error_split(
     predictions: Predictions, truth: CocoDataset, *, background_iou: float = 0.1
 ) -> dict[str, Any]:
-    """Split the errors at IoU .5 by kind, with the AP50 that mending each kind alone would win.
+    """Split the errors at IoU .5 by kind, with the AP50 that fixing each kind alone would win.
 
     Args:
         predictions: boxes for exactly the images of `truth`.
@@ -123,73 +124,6 @@ def calibration(predictions: Predictions, truth: CocoDataset, *, bins: int = 10)
     }
 
 
-def precision_recall(matcher: CompetitionMatcher) -> dict[str, dict[str, np.ndarray]]:
-    """Return each class's precision and recall at every score that occurs.
-
-    Returns:
-        By class name `score` (falling), `precision` and `recall` of the boxes scored at least
-        that; empty arrays for classes without truth or boxes.
-    """
-    hits = matcher.true_positives()
-    curves = {}
-    for index, name in enumerate(matcher.category_names):
-        rows = slice(matcher.class_offsets[index], matcher.class_offsets[index + 1])
-        curves[name] = _curve(hits[rows], matcher.scores[rows], int(matcher.truth_counts[index]))
-    return curves
-
-
-def _curve(hits: np.ndarray, scores: np.ndarray, truth_count: int) -> dict[str, np.ndarray]:
-    from sklearn.metrics import precision_recall_curve
-
-    if not len(hits) or not truth_count:
-        return {key: np.zeros(0) for key in ("score", "precision", "recall")}
-    if not hits.any():
-        distinct = np.unique(scores)[::-1].astype(np.float64)
-        nothing = np.zeros(len(distinct))
-        return {"score": distinct, "precision": nothing, "recall": nothing.copy()}
-    precision, recall_of_hits, thresholds = precision_recall_curve(hits, scores)
-    # The library's recall is a share of the hits among these boxes, ours of all truth boxes; its
-    # last point (precision 1 at recall 0) belongs to no score.
-    return {
-        "score": thresholds[::-1].astype(np.float64),
-        "precision": precision[:-1][::-1],
-        "recall": recall_of_hits[:-1][::-1] * hits.sum() / truth_count,
-    }
-
-
-def best_thresholds(
-    curves: dict[str, dict[str, np.ndarray]],
-) -> dict[str, dict[str, float] | None]:
-    """Return for each class the score threshold with the best F1; None where nothing is found.
-
-    Of equal F1 the highest threshold is taken. mAP50 itself wants no threshold; this one is for
-    pseudo-labels and pictures.
-
-    Args:
-        curves: from `precision_recall`.
-    """
-    result: dict[str, dict[str, float] | None] = {}
-    for name, curve in curves.items():
-        total = curve["precision"] + curve["recall"]
-        f1 = np.divide(
-            2 * curve["precision"] * curve["recall"],
-            total,
-            out=np.zeros_like(total),
-            where=total > 0,
-        )
-        if not f1.any():
-            result[name] = None
-            continue
-        best = int(np.argmax(f1))
-        result[name] = {
-            "threshold": float(curve["score"][best]),
-            "f1": float(f1[best]),
-            "precision": float(curve["precision"][best]),
-            "recall": float(curve["recall"][best]),
-        }
-    return result
-
-
 def diagnose(
     predictions: Predictions, truth: CocoDataset, *, score_threshold: float = 0.3
 ) -> dict[str, Any]:
@@ -200,11 +134,18 @@ def diagnose(
         UserError: the predictions are for other images, or the truth has no boxes.
     """
     matcher = CompetitionMatcher.from_predictions(predictions, truth)
-    curves = precision_recall(matcher)
+    curves = class_curves(matcher)
     return {
         "confusion": confusion_matrix(predictions, truth, score_threshold=score_threshold),
         "errors": error_split(predictions, truth),
-        "curves": curves,
+        "curves": {
+            curve.name: {
+                "score": curve.scores.astype(np.float64),
+                "precision": curve.precision,
+                "recall": curve.recall,
+            }
+            for curve in curves
+        },
         "thresholds": best_thresholds(curves),
         "calibration": calibration(predictions, truth),
         "leaked": leak_report(predictions.provenance, truth),

@@ -12,13 +12,10 @@ from scoring.leaks import leak_report
 from scoring.metrics.coco import AREA_NAMES, MAX_DETECTIONS, CocoMatcher, mean_or_none, summarize
 from scoring.metrics.competition import IOU_THRESHOLD, CompetitionMatcher
 from scoring.table import ScoringTable, scoring_table
-from scoring.uncertainty.bootstrap import (
-    DEFAULT_SEED,
-    bootstrap_coco,
-    bootstrap_competition,
-    image_samples,
-    interval,
-)
+from scoring.uncertainty.bootstrap import DEFAULT_SEED, ImageScorer, image_samples
+from scoring.uncertainty.intervals import score_interval
+
+WITH_INTERVAL = ("competition_map50", "map")
 
 
 def score(
@@ -92,12 +89,11 @@ def _intervals(
 ) -> dict[str, Any]:
     if samples <= 0:
         return {}
-    counts = image_samples(len(competition.image_ids), samples, seed)
-    values = {
-        "competition_map50": bootstrap_competition(competition, counts),
-        "map": bootstrap_coco(coco, counts, "map"),
-    }
-    return {key: interval(value, samples_seed=seed) for key, value in values.items()}
+    scorer = ImageScorer(competition, coco.all_sizes_only())
+    values = scorer.values_on(image_samples(len(competition.image_ids), samples, seed))
+    images = dict(zip(scorer.names, scorer.images_with_truth.tolist(), strict=True))
+    of_name = dict(zip(scorer.names, values.T, strict=True))
+    return {name: score_interval(of_name[name], images[name], seed=seed) for name in WITH_INTERVAL}
 
 
 def _caps(table: ScoringTable, coco: CocoMatcher, max_detections: int) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
+
+from data_tools.ground.cores import usable_cores
 
 # Small enough that a run's arrays stay in the cache, that memory does not grow with the table and
 # that threads finish together; large enough that the calls themselves cost nothing.
@@ -39,13 +40,6 @@ class Places:
         with self._condition:
             self._given_up = True
             self._condition.notify_all()
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def cut_into_chunks(slots: np.ndarray) -> list[tuple[int, int]]:

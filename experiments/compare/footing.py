@@ -15,7 +15,7 @@ from experiments.compare.arms_on_disk import RunGroup
 from experiments.compare.comparison import LEAKED, Basis, Kind, MetricRow
 from experiments.leaks import prediction_leaks
 from experiments.run_folder import Run
-from scoring.uncertainty.image_scorer import OVERALL, PER_CLASS, ImageScorer, bootstrap_values
+from scoring.uncertainty.bootstrap import OVERALL, PER_CLASS, ImageScorer, bootstrap_values
 from scoring.uncertainty.intervals import (
     FEWEST_IMAGES,
     Interval,

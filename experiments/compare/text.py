@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.compare.comparison import Basis, Comparison, MetricRow
-from scoring.uncertainty.image_scorer import PER_CLASS
+from scoring.uncertainty.bootstrap import PER_CLASS
 from scoring.uncertainty.intervals import Interval
 
 STYLES = {"higher": "green", "lower": "red", "LEAKED": "bold red"}

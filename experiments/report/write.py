@@ -19,7 +19,6 @@ from experiments.report.gathered.history import (
     read_history,
     remember,
 )
-from experiments.report.gathered.outcomes import best_f1_threshold
 from experiments.report.gathered.records import kit_record, run_records, source_records
 from experiments.report.page.figures import bar_figures, curve_figures
 from experiments.report.page.render import render_page
@@ -117,7 +116,7 @@ def _page_data(material: Material, options: ReportOptions, notes: list[str]) -> 
     best, truth = material.best, material.truth
     if best is None or truth is None:
         return data
-    threshold = best_f1_threshold(best)
+    threshold = best.best_f1_threshold
     data["classes"] = list(truth.category_names)
     data["best"] = best.name
     data["threshold"] = round(threshold, 2)
@@ -125,7 +124,7 @@ def _page_data(material: Material, options: ReportOptions, notes: list[str]) -> 
     data["confusion"] = confusion_section(best, truth, threshold, material.data_root)
     data["figures"]["errors"] = error_figures(material.sources, truth)
     data["viewers"], data["pictures"] = viewer_section(
-        material, options.image_count, threshold, _room_for_pictures(data), notes
+        material, best, truth, options.image_count, threshold, _room_for_pictures(data), notes
     )
     return data
 
@@ -163,5 +162,5 @@ def _predicted_test(material: Material) -> Any:
         predictions = read_predictions(path, material.test)
     except UserError:
         return None
-    threshold = best_f1_threshold(material.fusion)
+    threshold = material.fusion.best_f1_threshold
     return predicted_part("test (predicted)", material.test, predictions, threshold)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.predictions.table import Predictions
-from scoring.metrics.coco_kernels import accumulate, match_boxes
+from scoring.metrics.accumulation import RankedOutcomes
+from scoring.metrics.coco_kernels import match_boxes
 from scoring.table import ScoringTable, scoring_table
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_THRESHOLDS = np.linspace(0.0, 1.0, 101)
+RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+# pycocotools divides by the number of boxes plus this.
+PRECISION_TOLERANCE = float(np.spacing(1))
 AREA_NAMES = ("all", "small", "medium", "large")
 AREA_RANGES = np.array([[0, 1e5**2], [0, 32**2], [32**2, 96**2], [96**2, 1e5**2]], dtype=np.float64)
 MAX_DETECTIONS = 100
@@ -26,15 +30,15 @@ class CocoMatcher:
     scores (and for others that keep that order); `weights` choose or repeat images.
 
     Attributes:
-        rows: (K,) int64 row in the predictions of each box, by class, then image, then falling
-            score, at most `max_detections` per class and image.
+        rows: (K,) int64 row in the predictions of each box, by class, then by descending score
+            (ties by image, then as listed), at most `max_detections` per class and image.
         class_offsets: (C + 1,) int64.
         image_index: (K,) int64.
         scores: (K,) float32.
-        outcome: (A, T, K) uint8: MISS, HIT or IGNORED.
+        outcome: (A, T, K) int8: MISS, HIT or IGNORED.
         truth_image_index, truth_class_index: (M,) int64.
         truth_counted: (A, M) bool, truth boxes that are not ignored at that size.
-        order: (K,) int64 rows by class, then falling score, ties as listed.
+        image_count: number of images.
         category_names: (C,) names.
         capped_boxes: boxes beyond `max_detections`.
     """
@@ -47,7 +51,7 @@ class CocoMatcher:
     truth_image_index: np.ndarray
     truth_class_index: np.ndarray
     truth_counted: np.ndarray
-    order: np.ndarray
+    image_count: int
     category_names: tuple[str, ...]
     capped_boxes: int
 
@@ -81,17 +85,18 @@ class CocoMatcher:
         rank = np.arange(len(order)) - limits[group[order]]
         kept = order[rank < max_detections]
         outcome = _outcome(table, kept, group[kept], id_zero_is_lost)
-        class_index = table.class_index[kept]
+        by_score = np.lexsort((-table.scores[kept], table.class_index[kept]))
+        ranked = kept[by_score]
         return cls(
-            rows=table.rows[kept],
-            class_offsets=_offsets(class_index, class_count),
-            image_index=table.image_index[kept],
-            scores=table.scores[kept],
-            outcome=outcome,
+            rows=table.rows[ranked],
+            class_offsets=_offsets(table.class_index[ranked], class_count),
+            image_index=table.image_index[ranked],
+            scores=table.scores[ranked],
+            outcome=np.ascontiguousarray(outcome[:, :, by_score]),
             truth_image_index=table.truth_image_index,
             truth_class_index=table.truth_class_index,
             truth_counted=~table.truth_iscrowd & _inside(table.truth_areas, AREA_RANGES),
-            order=np.lexsort((-table.scores[kept], class_index)),
+            image_count=image_count,
             category_names=table.category_names,
             capped_boxes=len(order) - len(kept),
         )
@@ -100,35 +105,29 @@ class CocoMatcher:
         """Return the same matching without the ranges of box size, a quarter of the work."""
         return replace(self, outcome=self.outcome[:1], truth_counted=self.truth_counted[:1])
 
-    def average_precision(self, image_weights: np.ndarray | None = None) -> np.ndarray:
-        """Return the (A, T, C) average precision; NaN where no truth counts.
+    def average_precision(self) -> np.ndarray:
+        """Return the (A, T, C) average precision; NaN where no truth counts."""
+        return self.average_precision_on(np.ones((1, self.image_count)))[0]
+
+    def average_precision_on(self, image_weights: np.ndarray) -> np.ndarray:
+        """Return the (R, A, T, C) average precision on each sample of images.
 
         Args:
-            image_weights: (I,) how often each image counts; None means once.
+            image_weights: (R, I) how often each image counts, whole numbers.
         """
-        if image_weights is None:
-            weights = np.ones(len(self.rows))
-            truth_weights = np.ones(len(self.truth_image_index))
-        else:
-            image_weights = np.asarray(image_weights, dtype=np.float64)
-            weights = image_weights[self.image_index]
-            truth_weights = image_weights[self.truth_image_index]
-        class_count = len(self.category_names)
-        truth_of_class = np.stack(
-            [
-                np.bincount(
-                    self.truth_class_index, weights=truth_weights * counted, minlength=class_count
-                )
-                for counted in self.truth_counted
-            ]
-        )
-        return accumulate(
-            self.outcome,
-            self.order,
-            weights,
-            self.class_offsets,
-            truth_of_class,
-            RECALL_THRESHOLDS,
+        return self._ranked.average_precision(image_weights)
+
+    @cached_property
+    def _ranked(self) -> RankedOutcomes:
+        return RankedOutcomes(
+            outcome=self.outcome,
+            image_index=self.image_index,
+            class_offsets=self.class_offsets,
+            truth_image_index=self.truth_image_index,
+            truth_class_index=self.truth_class_index,
+            truth_counted=self.truth_counted,
+            recall_points=RECALL_POINTS,
+            tolerance=PRECISION_TOLERANCE,
         )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-MISS, HIT, IGNORED = 0, 1, 2
-RECALL_TOLERANCE = np.spacing(1)
+from data_tools.ground.compiled import compiled, compiled_part
+
+# What counts of an outcome, here and wherever it is read, is its sign.
+MISS, HIT, IGNORED = 0, 1, -1
 
 
-@njit(cache=True)
+@compiled
 def match_boxes(
     boxes_xywh: np.ndarray,
     box_offsets: np.ndarray,
@@ -24,7 +25,7 @@ def match_boxes(
     """Match every group's boxes, best score first, each with the best truth that is still free.
 
     Args:
-        boxes_xywh: (K, 4) float64, sorted by group, then by falling score, capped.
+        boxes_xywh: (K, 4) float64, sorted by group, then by descending score, capped.
         box_offsets: (G + 1,) int64 limits of the groups, one per (class, image) pair.
         truth_boxes_xywh: (M, 4) float64 sorted by group.
         truth_areas: (M,) float64.
@@ -35,10 +36,10 @@ def match_boxes(
         area_ranges: (A, 2) float64 square pixels, both ends included.
 
     Returns:
-        (A, T, K) uint8: MISS, HIT or IGNORED.
+        (A, T, K) int8: MISS, HIT or IGNORED.
     """
     area_count, threshold_count = len(area_ranges), len(iou_thresholds)
-    outcome = np.zeros((area_count, threshold_count, len(boxes_xywh)), dtype=np.uint8)
+    outcome = np.zeros((area_count, threshold_count, len(boxes_xywh)), dtype=np.int8)
     for group in range(len(box_offsets) - 1):
         first, last = box_offsets[group], box_offsets[group + 1]
         truth_first, truth_last = truth_offsets[group], truth_offsets[group + 1]
@@ -69,7 +70,7 @@ def match_boxes(
     return outcome
 
 
-@njit(cache=True)
+@compiled_part
 def _ignore_other_sizes(
     boxes_xywh: np.ndarray, area_ranges: np.ndarray, outcome: np.ndarray
 ) -> None:
@@ -81,7 +82,7 @@ def _ignore_other_sizes(
                 outcome[area_index, :, row] = IGNORED
 
 
-@njit(cache=True)
+@compiled_part
 def _rows_that_reach(ious: np.ndarray, iou_threshold: float) -> np.ndarray:
     """Return the boxes that overlap any truth enough to be matched at all, in their order."""
     rows = np.empty(len(ious), dtype=np.int64)
@@ -95,7 +96,7 @@ def _rows_that_reach(ious: np.ndarray, iou_threshold: float) -> np.ndarray:
     return rows[:count]
 
 
-@njit(cache=True)
+@compiled_part
 def _ious(boxes_xywh: np.ndarray, truths_xywh: np.ndarray, iscrowd: np.ndarray) -> np.ndarray:
     """(N, M) IoU; with a crowd, the part of the box that lies in it."""
     ious = np.zeros((len(boxes_xywh), len(truths_xywh)))
@@ -114,7 +115,7 @@ def _ious(boxes_xywh: np.ndarray, truths_xywh: np.ndarray, iscrowd: np.ndarray) 
     return ious
 
 
-@njit(cache=True)
+@compiled_part
 def _ignored_last(
     areas: np.ndarray, iscrowd: np.ndarray, low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +131,7 @@ def _ignored_last(
     return order, ignored
 
 
-@njit(cache=True)
+@compiled_part
 def _match_group(
     rows: np.ndarray,
     ious: np.ndarray,
@@ -161,84 +162,3 @@ def _match_group(
             outcome[row] = IGNORED
         elif counts_as_match[best]:
             outcome[row] = HIT
-
-
-@njit(cache=True, nogil=True)
-def accumulate(
-    outcome: np.ndarray,
-    order: np.ndarray,
-    weights: np.ndarray,
-    class_offsets: np.ndarray,
-    truth_weights: np.ndarray,
-    recall_thresholds: np.ndarray,
-) -> np.ndarray:
-    """Return the average precision of each area range, IoU threshold and class.
-
-    Args:
-        outcome: (A, T, K) uint8 from `match_boxes`.
-        order: (K,) int64 rows by class, then by falling score.
-        weights: (K,) float64 how often each row counts (see `average_precisions`).
-        class_offsets: (C + 1,) int64 limits of the classes in `order`.
-        truth_weights: (A, C) float64 truth boxes that are not ignored, counted the same way.
-        recall_thresholds: (R,) float64 rising.
-
-    Returns:
-        (A, T, C) float64; NaN where there is no truth.
-    """
-    area_count, threshold_count, _ = outcome.shape
-    class_count = len(class_offsets) - 1
-    result = np.full((area_count, threshold_count, class_count), np.nan)
-    precision = np.empty(len(order))
-    recall = np.empty(len(order))
-    for area_index in range(area_count):
-        for index in range(class_count):
-            if truth_weights[area_index, index] <= 0:
-                continue
-            rows = order[class_offsets[index] : class_offsets[index + 1]]
-            for threshold_index in range(threshold_count):
-                result[area_index, threshold_index, index] = _interpolated_precision(
-                    outcome[area_index, threshold_index],
-                    rows,
-                    weights,
-                    truth_weights[area_index, index],
-                    recall_thresholds,
-                    precision,
-                    recall,
-                )
-    return result
-
-
-@njit(cache=True, nogil=True)
-def _interpolated_precision(
-    outcome: np.ndarray,
-    rows: np.ndarray,
-    weights: np.ndarray,
-    truth_weight: float,
-    recall_thresholds: np.ndarray,
-    precision: np.ndarray,
-    recall: np.ndarray,
-) -> float:
-    hits = misses = 0.0
-    count = 0
-    for row in rows:
-        # A box that counts for nothing would only repeat the point before it.
-        if outcome[row] == IGNORED or weights[row] == 0:
-            continue
-        if outcome[row] == HIT:
-            hits += weights[row]
-        else:
-            misses += weights[row]
-        recall[count] = hits / truth_weight
-        precision[count] = hits / (misses + hits + RECALL_TOLERANCE)
-        count += 1
-    for place in range(count - 1, 0, -1):
-        precision[place - 1] = max(precision[place - 1], precision[place])
-    total = 0.0
-    place = 0
-    for threshold in recall_thresholds:
-        while place < count and recall[place] < threshold:
-            place += 1
-        if place == count:
-            break
-        total += precision[place]
-    return total / len(recall_thresholds)

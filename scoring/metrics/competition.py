@@ -16,12 +16,8 @@ import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.predictions.table import Predictions
-from scoring.metrics.competition_kernels import (
-    average_precisions,
-    best_truths,
-    first_claims,
-    stable_order,
-)
+from scoring.metrics.accumulation import RankedOutcomes
+from scoring.metrics.competition_kernels import best_truths, first_claims, stable_order
 from scoring.table import ScoringTable, scoring_table
 
 IOU_THRESHOLD = 0.5
@@ -124,7 +120,7 @@ class CompetitionMatcher:
     def ranking(
         self, scores: np.ndarray | None = None, keep: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows by falling score within each class, as NumPy's own sort leaves ties.
+        """Return the rows by descending score within each class, as NumPy's own sort leaves ties.
 
         Ties are ordered exactly as in the reference, which calls `numpy.argsort` with its default
         kind on float32 scores. That sort is not stable: see `tie_range` for what ties can move.
@@ -161,15 +157,23 @@ class CompetitionMatcher:
             scores: (K,) other scores for the same boxes; None means their own.
             keep: (K,) mask of boxes to count.
             claim_by: "file": rows take truths as listed in the file, as the server does. "score":
-                as if the file were written again in falling order of `scores`, which is what
+                as if the file were written again in descending order of `scores`, which is what
                 `submit write` does.
         """
         order, offsets = self.ranking(scores, keep)
         claim_order = order if claim_by == "score" else None
         hits = self.true_positives(claim_order=claim_order, keep=keep)
-        return average_precisions(
-            hits, order, np.ones(len(hits)), offsets, self.truth_counts.astype(np.float64)
-        )
+        return self._average_precision(hits, order, offsets, self._every_image_once())[0]
+
+    def average_precision_on(self, image_weights: np.ndarray) -> np.ndarray:
+        """Return the (R, C) average precision on each sample of images, boxes as they are.
+
+        An image that is drawn twice counts as two images with the same boxes.
+
+        Args:
+            image_weights: (R, I) how often each image counts, whole numbers.
+        """
+        return self._average_precision(self.true_positives(), *self.ranking(), image_weights)
 
     def mean_average_precision(
         self,
@@ -183,16 +187,33 @@ class CompetitionMatcher:
 
     def tie_range(self) -> tuple[float, float]:
         """Return the lowest and highest mAP50 that any order among equal scores could give."""
-        hits = self.true_positives()
-        ones = np.ones(len(hits))
-        truth_counts = self.truth_counts.astype(np.float64)
+        hits, once = self.true_positives(), self._every_image_once()
         class_of_row = np.repeat(np.arange(len(self.truth_counts)), np.diff(self.class_offsets))
         bounds = []
         for favoured in (hits, ~hits):
             order = np.lexsort((favoured, -self.scores, class_of_row))
-            values = average_precisions(hits, order, ones, self.class_offsets, truth_counts)
+            values = self._average_precision(hits, order, self.class_offsets, once)
             bounds.append(float(np.nanmean(values)))
         return bounds[0], bounds[1]
+
+    def _every_image_once(self) -> np.ndarray:
+        return np.ones((1, len(self.image_ids)))
+
+    def _average_precision(
+        self, hits: np.ndarray, order: np.ndarray, offsets: np.ndarray, image_weights: np.ndarray
+    ) -> np.ndarray:
+        """(R, C) all-point average precision of the boxes in this order."""
+        ranked = RankedOutcomes(
+            outcome=hits[order].astype(np.int8)[None, None],
+            image_index=self.image_index[order],
+            class_offsets=offsets,
+            truth_image_index=self.truth_image_index,
+            truth_class_index=self.truth_class_index,
+            truth_counted=np.ones((1, len(self.truth_class_index)), dtype=bool),
+            recall_points=np.zeros(0),
+            tolerance=0.0,
+        )
+        return ranked.average_precision(image_weights)[:, 0, 0]
 
 
 def _rank_of_image(table: ScoringTable) -> np.ndarray:

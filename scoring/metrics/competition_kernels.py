@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import float64, njit
+
+from data_tools.ground.compiled import compiled, compiled_part
 
 
-@njit(cache=True)
+@compiled
 def stable_order(keys: np.ndarray, rows: np.ndarray, key_count: int) -> np.ndarray:
     """Return `rows` by rising key, equal keys as they stand; rows with a negative key are left out.
 
@@ -30,7 +31,7 @@ def stable_order(keys: np.ndarray, rows: np.ndarray, key_count: int) -> np.ndarr
     return order
 
 
-@njit(cache=True)
+@compiled
 def best_truths(
     boxes_xyxy: np.ndarray,
     rows: np.ndarray,
@@ -59,8 +60,8 @@ def best_truths(
     for place in range(count):
         row = rows[place]
         group = group_of_box[row]
-        xmin, ymin = float64(boxes_xyxy[row, 0]), float64(boxes_xyxy[row, 1])
-        xmax, ymax = float64(boxes_xyxy[row, 2]), float64(boxes_xyxy[row, 3])
+        xmin, ymin = np.float64(boxes_xyxy[row, 0]), np.float64(boxes_xyxy[row, 1])
+        xmax, ymax = np.float64(boxes_xyxy[row, 2]), np.float64(boxes_xyxy[row, 3])
         area = (xmax - xmin) * (ymax - ymin)
         first, last = truth_offsets[group], truth_offsets[group + 1]
         if first == last:
@@ -75,7 +76,7 @@ def best_truths(
     return best_position, best_iou
 
 
-@njit(cache=True)
+@compiled_part
 def _iou(
     xmin: float,
     ymin: float,
@@ -97,7 +98,7 @@ def _iou(
     return width * height / (area + truth_area - width * height)
 
 
-@njit(cache=True)
+@compiled
 def first_claims(
     best_truth: np.ndarray, order: np.ndarray, keep: np.ndarray, truth_count: int
 ) -> np.ndarray:
@@ -110,45 +111,3 @@ def first_claims(
             taken[truth] = True
             hits[row] = True
     return hits
-
-
-@njit(cache=True, nogil=True)
-def average_precisions(
-    hits: np.ndarray,
-    order: np.ndarray,
-    weights: np.ndarray,
-    class_offsets: np.ndarray,
-    truth_weights: np.ndarray,
-) -> np.ndarray:
-    """Return the (C,) all-point average precision of each class; NaN where there is no truth.
-
-    Args:
-        hits: (K,) bool, true positives.
-        order: (K,) int64 rows by class, then by falling score.
-        weights: (K,) float64 how often each row counts: 1, 0 to leave it out, or the number of
-            times its image was drawn in a bootstrap sample.
-        class_offsets: (C + 1,) int64 limits of the classes in `order`.
-        truth_weights: (C,) float64 truth boxes of each class, counted the same way.
-    """
-    class_count = len(truth_weights)
-    result = np.full(class_count, np.nan)
-    precision = np.empty(len(order))
-    for index in range(class_count):
-        if truth_weights[index] <= 0:
-            continue
-        start, stop = class_offsets[index], class_offsets[index + 1]
-        found = seen = 0.0
-        for place in range(start, stop):
-            row = order[place]
-            seen += weights[row]
-            if hits[row]:
-                found += weights[row]
-            precision[place] = found / seen if seen > 0 else 0.0
-        envelope = total = 0.0
-        for place in range(stop - 1, start - 1, -1):
-            envelope = max(envelope, precision[place])
-            row = order[place]
-            if hits[row]:
-                total += weights[row] * envelope
-        result[index] = total / truth_weights[index]
-    return result

@@ -1,13 +1,15 @@
-"""Intervals for a mean over seeds and for a difference, and what they let one say."""
+"""The intervals of the kit, over images and over seeds, and what they let one say."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 CONFIDENCE = 0.95
+# What every interval over images is, in JSON and in texts.
+METHOD = "expanded percentile bootstrap over images"
 # With truth in fewer images, what one image happens to hold decides, and no interval over images
 # covers what it says: simulated, .57 of "95%" intervals did.
 FEWEST_IMAGES = 7
@@ -97,6 +99,31 @@ def percentile_interval(
     student = t.ppf((1 + confidence) / 2, images - 1) * math.sqrt(images / (images - 1))
     low, high = np.quantile(values, norm.cdf([-student, student]))
     return Interval(float(low), float(high))
+
+
+def score_interval(values: np.ndarray, images: int, *, seed: int) -> dict[str, Any]:
+    """Return `percentile_interval` of bootstrap values as a JSON object.
+
+    Args:
+        values: (R,) one per sample of images; NaN where a sample holds no truth.
+        images: number of images that have truth for this value.
+        seed: seed of the samples.
+
+    Returns:
+        `low` and `high` (None where there is no interval), `standard_error`, `method`,
+        `confidence`, `samples`, `seed` and `images`.
+    """
+    known, found = _known(values), percentile_interval(values, images)
+    return {
+        "low": None if found is None else found.low,
+        "high": None if found is None else found.high,
+        "standard_error": float(known.std(ddof=1)) if len(known) > 1 else None,
+        "method": METHOD,
+        "confidence": CONFIDENCE,
+        "samples": len(values),
+        "seed": seed,
+        "images": images,
+    }
 
 
 def verdict(difference: float | None, *intervals: Interval | None) -> Verdict:

@@ -18,7 +18,7 @@ def diagnosis_text(result: dict[str, Any]) -> str:
     lines = [result["file"], *([leak] if leak else [])]
     lines.append(f"errors at IoU .5 (AP50 {errors['ap50']:.4f}):")
     lines += [
-        f"  {kind:<5} {count:>7}  mending them wins {errors['ap50_gain'][kind]:+.4f}  "
+        f"  {kind:<5} {count:>7}  fixing them wins {errors['ap50_gain'][kind]:+.4f}  "
         f"({errors['meaning'][kind]})"
         for kind, count in errors["counts"].items()
     ]

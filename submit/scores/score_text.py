@@ -75,6 +75,8 @@ def _number(value: float | None) -> str:
 
 def _interval(result: dict[str, Any], key: str = "competition_map50") -> str:
     found = result["intervals"].get(key)
-    if not found or found["low"] is None:
+    if not found or result[key] is None:
         return ""
+    if found["low"] is None:
+        return f"  [no interval: truth in {found['images']} images only]"
     return f"  [{found['low']:.4f}, {found['high']:.4f}]"

@@ -11,14 +11,11 @@ from click.testing import CliRunner
 from data_tools.coco.dataset import write_coco
 from data_tools.predictions.files import write_predictions
 from scoring.diagnosis import (
-    best_thresholds,
     calibration,
     confusion_matrix,
     diagnose,
     error_split,
-    precision_recall,
 )
-from scoring.metrics.competition import CompetitionMatcher
 from submit.cli import main
 from tests.builders.scoring_cases import dataset, predictions
 
@@ -67,7 +64,7 @@ def test_error_split_names_each_error(truth, table):
     assert counts == {"Cls": 1, "Loc": 1, "Both": 0, "Dupe": 1, "Bkg": 1, "Miss": 1}
 
 
-def test_error_split_says_what_mending_wins(truth, table):
+def test_error_split_says_what_fixing_wins(truth, table):
     found = error_split(table, truth)
     # Class 7: a hit, then misses, recall 1/2 at precision 1: 51 of 101 recall points. Class 3: 0.
     assert found["ap50"] == pytest.approx((51 / 101 + 0) / 2)
@@ -85,27 +82,6 @@ def test_calibration_compares_scores_with_hits(truth, table):
     gaps = [0.4 - 0, 0.75 - 0.25]
     assert found["expected_error"] == pytest.approx(gaps[0] * 1 / 5 + gaps[1] * 4 / 5)
     assert found["worst_error"] == pytest.approx(0.5)
-
-
-def test_precision_and_recall_at_every_score(truth, table):
-    curves = precision_recall(CompetitionMatcher.from_predictions(table, truth))
-    # In falling score: hit, miss, miss, miss, miss; two truths of class 7.
-    np.testing.assert_allclose(curves["class_7"]["score"], [0.9, 0.8, 0.7, 0.6, 0.4], atol=1e-6)
-    np.testing.assert_allclose(curves["class_7"]["precision"], [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
-    np.testing.assert_allclose(curves["class_7"]["recall"], [1 / 2] * 5)
-    assert len(curves["class_3"]["score"]) == 0
-
-
-def test_best_threshold_is_where_f1_peaks():
-    truth = dataset(3, [(1, 1, [0.0, 0.0, 9.0, 9.0]), (2, 1, [0.0, 0.0, 9.0, 9.0])])
-    there, away = [0.0, 0.0, 9.0, 9.0], [30.0, 30.0, 40.0, 40.0]
-    rows = [(1, 1, 0.9, there), (1, 1, 0.8, away), (2, 1, 0.7, there), (2, 1, 0.6, away)]
-    matcher = CompetitionMatcher.from_predictions(predictions(truth, rows), truth)
-    best = best_thresholds(precision_recall(matcher))
-    # F1 is 2/3 (P 1, R 1/2), 1/2, 4/5 (P 2/3, R 1), 2/3.
-    assert best["class_1"]["f1"] == pytest.approx(4 / 5)
-    assert best["class_1"]["threshold"] == pytest.approx(0.7)
-    assert best["class_2"] is None
 
 
 def test_diagnosis_of_no_boxes_misses_everything(truth):

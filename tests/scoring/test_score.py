@@ -16,6 +16,13 @@ from data_tools.predictions.provenance import Provenance
 from scoring.disagreement import count_reasons, disagreements
 from scoring.leaks import leak_line, leak_report, member_names
 from scoring.score import score
+from scoring.uncertainty.bootstrap import (
+    DEFAULT_SEED,
+    ImageScorer,
+    bootstrap_values,
+    image_samples,
+)
+from scoring.uncertainty.intervals import percentile_interval
 from submit.scores.score_text import score_text
 from tests.builders.scoring_cases import (
     dataset,
@@ -81,10 +88,40 @@ def test_interval_holds_the_score_and_is_seeded():
 
 
 def test_interval_of_a_perfect_file_is_one():
-    truth = dataset(5, [(image, 1, TENS) for image in range(1, 6)])
-    table = predictions(truth, [(image, 1, 0.9, SAME) for image in range(1, 6)])
+    truth = dataset(7, [(image, 1, TENS) for image in range(1, 8)])
+    table = predictions(truth, [(image, 1, 0.9, SAME) for image in range(1, 8)])
     band = score(table, truth, bootstrap_samples=20)["intervals"]["competition_map50"]
-    assert (band["low"], band["high"], band["standard_error"]) == (1.0, 1.0, 0.0)
+    assert band == {
+        "low": 1.0,
+        "high": 1.0,
+        "standard_error": 0.0,
+        "method": "expanded percentile bootstrap over images",
+        "confidence": 0.95,
+        "samples": 20,
+        "seed": DEFAULT_SEED,
+        "images": 7,
+    }
+
+
+def test_truth_in_six_images_has_no_interval_and_the_text_says_so():
+    truth = dataset(9, [(image, 1, TENS) for image in range(1, 7)])
+    table = predictions(truth, [(image, 1, 0.9, SAME) for image in range(1, 7)])
+    found = score(table, truth, bootstrap_samples=20)
+    band = found["intervals"]["competition_map50"]
+    assert (band["low"], band["high"], band["images"]) == (None, None, 6)
+    assert "competition_map50 1.0000  [no interval: truth in 6 images only]" in score_text(
+        {"file": "x", **found}
+    )
+
+
+def test_the_interval_is_the_one_of_comparisons_and_the_report():
+    truth = dataset(12, [(image, 1, TENS) for image in range(1, 13)])
+    rows = [(image, 1, 0.9, SAME if image % 3 else AWAY) for image in range(1, 13)]
+    table = predictions(truth, rows)
+    band = score(table, truth, bootstrap_samples=300, seed=5)["intervals"]["map"]
+    scorer = ImageScorer.from_predictions(table, truth)
+    values = bootstrap_values([scorer], image_samples(12, 300, seed=5))[:, 1]
+    assert (band["low"], band["high"]) == percentile_interval(values, 12)
 
 
 def test_caps_in_force_are_told():

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.report.gathered.gather import Material
+from experiments.report.gathered.gather import Source
 
 COLUMNS = ("fused_row", "member", "box_of_image", "score", "iou")
 
 
 def read_fused_sources(
-    material: Material, notes: list[str]
+    fusion: Source, members: Sequence[Source], notes: list[str]
 ) -> dict[int, list[dict[str, Any]]] | None:
     """Read where the fused boxes came from.
 
     Args:
-        material: with a fusion.
+        fusion: the fused predictions.
+        members: the single runs that the page shows.
         notes: receives a sentence when the file is missing or is no such file.
 
     Returns:
@@ -28,13 +30,13 @@ def read_fused_sources(
     """
     from ensemble.sources import sources_path
 
-    path = sources_path(material.fusion.path)
+    path = sources_path(fusion.path)
     try:
         table = pq.read_table(path, columns=list(COLUMNS))
     except (FileNotFoundError, pa.ArrowInvalid, KeyError):
         notes.append(f"{path} is not there: the sources of fused boxes are not shown")
         return None
-    names = _source_names(material, pq.read_table(path, columns=["member"]).column("member"))
+    names = _source_names(members, pq.read_table(path, columns=["member"]).column("member"))
     sources: dict[int, list[dict[str, Any]]] = {}
     columns = [table.column(name).to_pylist() for name in COLUMNS]
     for row, member, place, score, iou in zip(*columns, strict=True):
@@ -48,10 +50,10 @@ def read_fused_sources(
     return sources
 
 
-def _source_names(material: Material, column: pa.ChunkedArray) -> dict[str, str]:
+def _source_names(members: Sequence[Source], column: pa.ChunkedArray) -> dict[str, str]:
     """Map what the file calls each member (a path) to the name of the run shown."""
-    shown = {source.path.resolve(): source.name for source in material.members}
-    folders = {tuple(source.path.parts[-4:]): source.name for source in material.members}
+    shown = {source.path.resolve(): source.name for source in members}
+    folders = {tuple(source.path.parts[-4:]): source.name for source in members}
     mapping = {}
     for name in column.unique().to_pylist():
         path = Path(name)

@@ -15,7 +15,9 @@ from data_tools.predictions.files import read_predictions
 from data_tools.predictions.table import Predictions
 from experiments.leaks import prediction_leaks
 from experiments.run_folder import Run, find_run_folders, read_run
-from scoring.uncertainty.image_scorer import ImageScorer
+from scoring.metrics.competition import CompetitionMatcher
+from scoring.outcomes import best_f1_threshold
+from scoring.uncertainty.bootstrap import ImageScorer
 
 FUSION = "fusion"
 # Curves and layers of more members than this cannot be told apart.
@@ -44,6 +46,16 @@ class Source:
     def values(self) -> dict[str, float]:
         """Value of each metric; NaN where there is no truth."""
         return dict(zip(self.scorer.names, self.scorer.values().tolist(), strict=True))
+
+    @property
+    def matcher(self) -> CompetitionMatcher:
+        """Its matches by the competition's rules."""
+        return self.scorer.competition
+
+    @property
+    def best_f1_threshold(self) -> float:
+        """Score above which all its boxes together have the highest F1."""
+        return best_f1_threshold(self.predictions, self.matcher)
 
     @property
     def score(self) -> float:

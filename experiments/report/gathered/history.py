@@ -13,8 +13,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
 from data_tools.predictions.files import read_predictions, write_predictions
 from experiments.report.gathered.gather import Source
-from scoring.uncertainty.bootstrap import image_samples
-from scoring.uncertainty.image_scorer import ImageScorer, bootstrap_values
+from scoring.uncertainty.bootstrap import ImageScorer, bootstrap_values, image_samples
 from scoring.uncertainty.intervals import Interval, Verdict, percentile_interval, verdict
 
 INDEX = "history.json"

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.report.gathered.gather import Source
 from experiments.run_folder import Run
-from scoring.uncertainty.image_scorer import PER_CLASS
+from scoring.uncertainty.bootstrap import PER_CLASS
 
 MAX_POINTS = 400
 SIZES = (("map_small", "small"), ("map_medium", "medium"), ("map_large", "large"))

@@ -14,7 +14,7 @@ from experiments.compare.comparison import Basis, Comparison, MetricRow
 from experiments.compare.text import interval_text, mean_text, signed
 from experiments.plan.spec_file import BASE_ARM
 from experiments.run_folder import Run
-from scoring.uncertainty.image_scorer import PER_CLASS
+from scoring.uncertainty.bootstrap import PER_CLASS
 
 SUFFIX = f"-{BASE_ARM}"
 

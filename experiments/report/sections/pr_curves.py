@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.report.gathered.gather import Source
+from scoring.curves import ClassCurve, class_curves
 
 MAX_POINTS = 120
 THRESHOLDS = np.arange(101) / 100
@@ -18,47 +19,36 @@ def pr_curves(sources: Sequence[Source]) -> list[dict[str, Any]]:
 
     Returns:
         One object per source: `name`, and `classes`, a list of `name`, `truth` (number of truth
-        boxes), the equally long lists `score` (falling), `precision` and `recall` of the curve, and
-        for each of `THRESHOLDS` the exact numbers `found` and `seen`: hits and boxes that reach it.
+        boxes), the equally long lists `score` (descending), `precision` and `recall` of the curve,
+        and for each of `THRESHOLDS` the exact numbers `found` and `seen`: hits and boxes that
+        reach it.
     """
     return [{"name": source.name, "classes": _classes(source)} for source in sources]
 
 
 def _classes(source: Source) -> list[dict[str, Any]]:
-    matcher, order = source.scorer.competition, source.scorer.order
-    classes = []
-    for index, name in enumerate(matcher.category_names):
-        truth = int(matcher.truth_counts[index])
-        if not truth:
-            continue
-        rows = order[matcher.class_offsets[index] : matcher.class_offsets[index + 1]]
-        hits, scores = source.scorer.hits[rows], matcher.scores[rows]
-        classes.append(
-            {"name": name, "truth": truth, **_curve(hits, scores, truth), **_grid(hits, scores)}
-        )
-    return classes
+    return [
+        {"name": curve.name, "truth": curve.truth_count, **_points(curve), **_grid(curve)}
+        for curve in class_curves(source.matcher)
+        if curve.truth_count
+    ]
 
 
-def _curve(hits: np.ndarray, scores: np.ndarray, truth: int) -> dict[str, list[float]]:
-    """Points after each group of equal scores: a threshold cannot part those."""
-    found = np.cumsum(hits)
-    seen = np.arange(1, len(hits) + 1)
-    is_last = np.append(np.diff(scores) != 0, True)[: len(hits)]
-    ends = np.flatnonzero(is_last)
-    kept = ends[_corners(found[ends])]
+def _points(curve: ClassCurve) -> dict[str, list[float]]:
+    kept = _corners(curve.found)
     return {
-        "score": [round(float(v), 4) for v in scores[kept]],
-        "precision": [round(float(v), 4) for v in found[kept] / seen[kept]],
-        "recall": [round(float(v), 4) for v in found[kept] / truth],
+        "score": [round(float(v), 4) for v in curve.scores[kept]],
+        "precision": [round(float(v), 4) for v in curve.precision[kept]],
+        "recall": [round(float(v), 4) for v in curve.recall[kept]],
     }
 
 
-def _grid(hits: np.ndarray, scores: np.ndarray) -> dict[str, list[int]]:
-    """Hits and boxes with at least each threshold's score; `scores` fall."""
+def _grid(curve: ClassCurve) -> dict[str, list[int]]:
+    """Hits and boxes with at least each threshold's score."""
     # Six digits, so that a float32 score of .9 reaches the threshold .9.
-    rounded = np.round(scores.astype(np.float64), 6)
-    seen = np.searchsorted(-rounded, -THRESHOLDS, side="right")
-    found = np.concatenate([[0], np.cumsum(hits)])[seen]
+    rounded = np.round(curve.scores.astype(np.float64), 6)
+    points = np.searchsorted(-rounded, -THRESHOLDS, side="right")
+    found, seen = (np.append(0, counts)[points] for counts in (curve.found, curve.seen))
     return {"found": found.tolist(), "seen": seen.tolist()}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from data_tools.coco.dataset import CocoDataset
 from experiments.report.gathered.gather import FUSION, Material, Source
 from experiments.report.gathered.history import Change, bootstrap_competition_difference
-from scoring.uncertainty.bootstrap import image_samples
-from scoring.uncertainty.image_scorer import bootstrap_values
+from scoring.uncertainty.bootstrap import bootstrap_values, image_samples
 from scoring.uncertainty.intervals import Interval, percentile_interval
 
 # An interval that reaches this much farther up than down looks like a mistake unless explained.
@@ -82,7 +83,7 @@ def _change_sentence(change: Change | None) -> str:
     )
 
 
-def _fusion_sentences(material: Material, weights: object) -> list[str]:
+def _fusion_sentences(material: Material, weights: np.ndarray) -> list[str]:
     fusion, members = material.fusion, [m for m in material.members if not m.leaks]
     if fusion is None or not members:
         return []

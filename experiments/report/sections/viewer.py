@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
 from experiments.report.gathered.gather import FUSION, Material, Source
-from experiments.report.gathered.outcomes import errors_of_images, outcomes
 from experiments.report.page.pictures import picture_uri
+from scoring.outcomes import errors_of_images, outcomes, scores_that_found
 
 # Weaker or later boxes than these never show at a threshold that anybody would look at.
 LOWEST_SCORE = 0.03
@@ -19,27 +20,29 @@ MAX_BOXES = 150
 SourcesOfBox = Mapping[int, Sequence[Mapping[str, Any]]]
 
 
-def worst_image_ids(source: Source, truth: CocoDataset, threshold: float, count: int) -> list[int]:
+def worst_image_ids(source: Source, threshold: float, count: int) -> list[int]:
     """Return the images with most missed plus false boxes; never one without errors."""
-    errors = errors_of_images(source, truth, threshold).sum(axis=1)
+    errors = errors_of_images(source.predictions, source.matcher, threshold).sum(axis=1)
     order = np.argsort(-errors, kind="stable")[:count]
     return [int(source.predictions.image_ids[i]) for i in order if errors[i] > 0]
 
 
 def most_changed_image_ids(
-    before: Source, after: Source, truth: CocoDataset, thresholds: tuple[float, float], count: int
+    before: Source, after: Source, thresholds: tuple[float, float], count: int
 ) -> list[int]:
     """Return the images on which fusion changed the number of errors most, gains and losses."""
-    first = errors_of_images(before, truth, thresholds[0]).sum(axis=1)
-    second = errors_of_images(after, truth, thresholds[1]).sum(axis=1)
+    first, second = (
+        errors_of_images(source.predictions, source.matcher, threshold).sum(axis=1)
+        for source, threshold in zip((before, after), thresholds, strict=True)
+    )
     order = np.argsort(-np.abs(first - second), kind="stable")[:count]
     return [int(after.predictions.image_ids[i]) for i in order if first[i] != second[i]]
 
 
-def picture_of(material: Material, image_id: int) -> dict[str, Any] | None:
+def picture_of(truth: CocoDataset, data_root: Path, image_id: int) -> dict[str, Any] | None:
     """Return `uri`, `file_name`, `width` and `height` of an image; None if it is unreadable."""
-    image = _image(material.truth, image_id)
-    uri = picture_uri(material.data_root / image["file_name"])
+    image = truth.images[truth.index_of_image_id[image_id]]
+    uri = picture_uri(data_root / image["file_name"])
     if uri is None:
         return None
     return {"uri": uri, **{key: image[key] for key in ("file_name", "width", "height")}}
@@ -47,16 +50,20 @@ def picture_of(material: Material, image_id: int) -> dict[str, Any] | None:
 
 def viewer_images(
     material: Material,
+    best: Source,
+    truth: CocoDataset,
     image_ids: Sequence[int],
     fused_sources: SourcesOfBox | None = None,
 ) -> list[dict[str, Any]]:
     """Return one entry per image: its truth and each layer's boxes.
 
-    Whether a box hits does not depend on the threshold, as boxes claim truths in falling score; a
-    truth is missed at every threshold above the score of the box that found it.
+    Whether a box hits does not depend on the threshold, as boxes claim truths by descending score;
+    a truth is missed at every threshold above the score of the box that found it.
 
     Args:
-        material: sources and truth.
+        material: with the sources.
+        best: the source whose misses are marked.
+        truth: validation images with their boxes.
         image_ids: the images, in the order shown.
         fused_sources: row of the fused file -> the members' boxes that went into it.
 
@@ -65,9 +72,8 @@ def viewer_images(
         source's box that found it, -1 if none]) and `layers`: source name -> rows of [xmin, ymin,
         xmax, ymax, class index, score, hit], fused rows with their sources as an eighth item.
     """
-    truth = material.truth
-    hits = {source.name: outcomes(source, 0.0).hit for source in material.sources}
-    found_at = _score_that_found(material.best, truth)
+    hits = {s.name: outcomes(s.predictions, s.matcher, 0.0).hit for s in material.sources}
+    found_at = scores_that_found(best.matcher)
     entries = []
     for image_id in image_ids:
         layers = {
@@ -77,17 +83,6 @@ def viewer_images(
         boxes = _truth_boxes(truth, image_id, found_at)
         entries.append({"id": image_id, "truth": boxes, "layers": layers})
     return entries
-
-
-def _score_that_found(source: Source, truth: CocoDataset) -> np.ndarray:
-    matcher, hits = source.scorer.competition, source.scorer.hits
-    scores = np.full(len(truth.annotations), -1.0)
-    scores[matcher.best_truth[hits]] = matcher.scores[hits]
-    return scores
-
-
-def _image(truth: CocoDataset, image_id: int) -> dict[str, Any]:
-    return truth.images[truth.index_of_image_id[image_id]]
 
 
 def _class_index(truth: CocoDataset) -> dict[int, int]:
@@ -116,9 +111,9 @@ def _layer(
     predictions, class_of = source.predictions, _class_index(truth)
     span = predictions.rows(image_id)
     rows = [r for r in range(span.start, span.stop) if predictions.scores[r] >= LOWEST_SCORE]
-    layer = []
+    layer: list[list[Any]] = []
     for row in rows[:MAX_BOXES]:
-        box = [
+        box: list[Any] = [
             *_pixels(predictions.boxes_xyxy[row]),
             class_of.get(int(predictions.labels[row]), -1),
             round(float(predictions.scores[row]), 6),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import chain, zip_longest
+from pathlib import Path
 from typing import Any
 
+from data_tools.coco.dataset import CocoDataset
 from experiments.report.gathered.fused_sources import read_fused_sources
-from experiments.report.gathered.gather import Material
-from experiments.report.gathered.outcomes import best_f1_threshold
+from experiments.report.gathered.gather import Material, Source
 from experiments.report.sections.viewer import (
     most_changed_image_ids,
     picture_of,
@@ -19,31 +20,39 @@ from experiments.report.sections.viewer import (
 
 
 def viewer_section(
-    material: Material, count: int, threshold: float, room: int, notes: list[str]
+    material: Material,
+    best: Source,
+    truth: CocoDataset,
+    count: int,
+    threshold: float,
+    room: int,
+    notes: list[str],
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]]]:
     """Return the viewers' images and the pictures that they share.
 
     Args:
-        material: with a best source and truth.
+        material: with the sources.
+        best: the best source.
+        truth: validation images with their boxes.
         count: images in the viewer of the worst; the fusion's has half as many.
         threshold: score at which errors of the best source are counted.
         room: bytes that pictures and boxes may take together.
         notes: receives what was left out.
     """
-    worst = worst_image_ids(material.best, material.truth, threshold, count)
+    worst = worst_image_ids(best, threshold, count)
     changed, sources = [], None
     if material.fusion is not None and material.members:
-        sources = read_fused_sources(material, notes)
+        sources = read_fused_sources(material.fusion, material.members, notes)
         strongest = material.members[0]
-        cuts = (best_f1_threshold(strongest), best_f1_threshold(material.fusion))
-        changed = most_changed_image_ids(
-            strongest, material.fusion, material.truth, cuts, (count + 1) // 2
-        )
+        cuts = (strongest.best_f1_threshold, material.fusion.best_f1_threshold)
+        changed = most_changed_image_ids(strongest, material.fusion, cuts, (count + 1) // 2)
     viewers = {
-        "worst": viewer_images(material, worst, sources),
-        "fusion": viewer_images(material, changed, sources),
+        "worst": viewer_images(material, best, truth, worst, sources),
+        "fusion": viewer_images(material, best, truth, changed, sources),
     }
-    pictures = _pictures_that_fit(material, viewers, in_turn(worst, changed), room, notes)
+    pictures = _pictures_that_fit(
+        truth, material.data_root, viewers, in_turn(worst, changed), room, notes
+    )
     shown = {
         name: [image for image in images if str(image["id"]) in pictures]
         for name, images in viewers.items()
@@ -58,7 +67,8 @@ def in_turn(first: Sequence[int], second: Sequence[int]) -> list[int]:
 
 
 def _pictures_that_fit(
-    material: Material,
+    truth: CocoDataset,
+    data_root: Path,
     viewers: dict[str, list[dict[str, Any]]],
     image_ids: Sequence[int],
     room: int,
@@ -69,7 +79,7 @@ def _pictures_that_fit(
         size_of_boxes[image["id"]] = size_of_boxes.get(image["id"], 0) + len(json.dumps(image))
     pictures, used, unreadable = {}, 0, 0
     for place, image_id in enumerate(image_ids):
-        picture = picture_of(material, image_id)
+        picture = picture_of(truth, data_root, image_id)
         if picture is None:
             unreadable += 1
             continue
@@ -80,5 +90,5 @@ def _pictures_that_fit(
             break
         pictures[str(image_id)] = picture
     if unreadable:
-        notes.append(f"{unreadable} pictures could not be read under {material.data_root}")
+        notes.append(f"{unreadable} pictures could not be read under {data_root}")
     return pictures

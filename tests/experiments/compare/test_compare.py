@@ -19,7 +19,7 @@ from experiments.cli import main
 from experiments.compare.arms_on_disk import find_group
 from experiments.compare.compare import compare_groups
 from scoring.score import score
-from scoring.uncertainty.image_scorer import ImageScorer, bootstrap_values
+from scoring.uncertainty.bootstrap import ImageScorer, bootstrap_values
 from scoring.uncertainty.intervals import (
     FEWEST_IMAGES,
     Interval,
@@ -197,7 +197,7 @@ def test_weighted_scores_equal_those_of_the_repeated_dataset(space, seed):
     count = len(space.val.images)
     weights = generator.multinomial(count, np.full(count, 1 / count))
     scorer = ImageScorer.from_predictions(predictions, space.val)
-    values = dict(zip(scorer.names, scorer.values(weights), strict=True))
+    values = dict(zip(scorer.names, scorer.values_on(weights[None])[0], strict=True))
     sample, dataset = repeated(space.val, predictions, weights)
     expected = score(sample, dataset)
     for key in ("competition_map50", "map", "map50", "map_small", "map_large"):

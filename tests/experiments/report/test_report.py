@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from data_tools.coco.dataset import CocoDataset, coco_from_dict
+from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import WorkPaths
 from data_tools.predictions.files import read_predictions, write_predictions
@@ -18,15 +18,12 @@ from data_tools.predictions.table import Predictions, predictions_from_rows
 from experiments.cli import main
 from experiments.report.gathered.fused_sources import read_fused_sources
 from experiments.report.gathered.gather import Source, gather
-from experiments.report.gathered.outcomes import best_f1_threshold, errors_of_images, outcomes
 from experiments.report.page.figures import curve_figures
 from experiments.report.page.pictures import crop_uri, picture_uri
 from experiments.report.page.render import json_for_script
 from experiments.report.sections.confusion import (
     MAX_CROPS,
     cells_with_crops,
-    confusion_counts,
-    pair_boxes,
 )
 from experiments.report.sections.error_split import confident_boxes, error_figures
 from experiments.report.sections.experiment_tables import experiments_on_disk
@@ -44,9 +41,10 @@ from experiments.report.sections.viewer import worst_image_ids
 from experiments.report.sections.viewer_images import in_turn
 from experiments.report.write import ReportOptions, write_report
 from experiments.run_folder import read_runs
+from scoring.confusion import confusion_counts, pair_boxes
 from scoring.diagnosis import confusion_matrix, error_split
 from scoring.score import score
-from scoring.uncertainty.image_scorer import ImageScorer
+from scoring.uncertainty.bootstrap import ImageScorer
 from scoring.uncertainty.intervals import Interval
 from tests.builders.experiments_workspace import (
     FOLD,
@@ -55,6 +53,7 @@ from tests.builders.experiments_workspace import (
     make_fusion,
     make_workspace,
 )
+from tests.builders.two_images import DOUBLE, HIT, WRONG_CLASS, boxes_of, two_images
 
 WEAK = Quality(found=0.7, jitter=0.1, false_per_image=2.0, confused=0.15)
 
@@ -68,101 +67,30 @@ def space(tmp_path_factory) -> Workspace:
     return space
 
 
-def two_images() -> CocoDataset:
-    """Image 1 with a box of class 5 and one of class 9, image 2 with none."""
-    boxes = [(5, [0, 0, 10, 10]), (9, [50, 50, 20, 20])]
-    return coco_from_dict(
-        {
-            "images": [
-                {"id": k, "file_name": f"{k}.jpg", "width": 100, "height": 100} for k in (1, 2)
-            ],
-            "categories": [{"id": 5, "name": "five"}, {"id": 9, "name": "nine"}],
-            "annotations": [
-                {"id": n + 1, "image_id": 1, "category_id": label, "bbox": box}
-                for n, (label, box) in enumerate(boxes)
-            ],
-        }
-    )
-
-
 def source_of(truth: CocoDataset, rows: list[tuple]) -> Source:
     """Make a source of rows (image id, label, score, box)."""
-    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-    predictions = predictions_from_rows(
-        truth.image_ids, *(np.array(c) for c in columns[:3]), np.array(columns[3]).reshape(-1, 4)
-    )
+    predictions = boxes_of(truth, rows)
     return Source("test", None, predictions, ImageScorer.from_predictions(predictions, truth), ())
 
 
-HIT = (1, 5, 0.9, (0, 0, 10, 10))
-DOUBLE = (1, 5, 0.8, (0, 0, 10, 9))
-WRONG_CLASS = (1, 5, 0.7, (50, 50, 70, 70))
-NOWHERE = (2, 9, 0.6, (10, 10, 30, 30))
-
-
-# Outcomes
-
-
-def test_outcomes_of_no_boxes():
-    truth = two_images()
-    source = source_of(truth, [])
-    assert outcomes(source, 0.0).truth_found.tolist() == [False, False]
-    assert errors_of_images(source, truth, 0.5).tolist() == [[2, 0], [0, 0]]
-    assert best_f1_threshold(source) == 0.5
-
-
-def test_outcomes_above_a_threshold():
-    truth = two_images()
-    source = source_of(truth, [HIT, DOUBLE, WRONG_CLASS, NOWHERE])
-    result = outcomes(source, 0.65)
-    assert result.kept.tolist() == [True, True, True, False]
-    assert result.hit.tolist() == [True, False, False, False]
-    assert result.truth_found.tolist() == [True, False]
-    # Image 1: the second truth is missed; the double and the wrong class are false.
-    assert errors_of_images(source, truth, 0.65).tolist() == [[1, 2], [0, 0]]
-    assert errors_of_images(source, truth, 0.0).tolist() == [[1, 2], [0, 1]]
-
-
-def test_best_f1_threshold_by_hand():
-    # Of 2 truths: at .9 F1 = 2*1/(1+2) = .667; at .8 2*1/(2+2) = .5; lower ones fall further.
-    source = source_of(two_images(), [HIT, DOUBLE, WRONG_CLASS, NOWHERE])
-    assert best_f1_threshold(source) == pytest.approx(0.9)
-
-
-def test_equal_scores_cannot_be_parted():
-    # Both boxes have score .9: the threshold keeps both or none, F1 = 2*1/(2+2) = .5.
-    rows = [(1, 5, 0.9, (0, 0, 10, 10)), (1, 5, 0.9, (80, 80, 90, 90)), (1, 9, 0.5, HIT[3])]
-    assert best_f1_threshold(source_of(two_images(), rows)) == pytest.approx(0.9)
+# Images shown
 
 
 def test_worst_images_never_include_a_clean_one():
     truth = two_images()
     source = source_of(truth, [HIT, (1, 9, 0.9, (50, 50, 70, 70))])
-    assert worst_image_ids(source, truth, 0.5, 10) == []
-    assert worst_image_ids(source_of(truth, []), truth, 0.5, 10) == [1]
+    assert worst_image_ids(source, 0.5, 10) == []
+    assert worst_image_ids(source_of(truth, []), 0.5, 10) == [1]
 
 
 # Confusion
-
-
-def test_confusion_by_hand():
-    truth = two_images()
-    source = source_of(truth, [HIT, DOUBLE, WRONG_CLASS, NOWHERE])
-    counts = confusion_counts(pair_boxes(source, truth, 0.0), 2)
-    # five: found. nine: taken for five. Nothing: the double as five, the stray box as nine.
-    assert counts.tolist() == [[1, 0, 0], [1, 0, 0], [1, 1, 0]]
-    assert confusion_counts(pair_boxes(source_of(truth, []), truth, 0.0), 2).tolist() == [
-        [0, 0, 1],
-        [0, 0, 1],
-        [0, 0, 0],
-    ]
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3, 0.6])
 def test_confusion_counts_are_those_of_the_scorer(space, threshold):
     material = gather(space.work, space.data)
     for source in material.sources:
-        counts = confusion_counts(pair_boxes(source, material.truth, threshold), 4)
+        counts = confusion_counts(pair_boxes(source.predictions, material.truth, threshold), 4)
         expected = confusion_matrix(source.predictions, material.truth, score_threshold=threshold)
         assert counts.tolist() == expected["matrix"].tolist()
 
@@ -213,7 +141,7 @@ def test_errors_are_counted_among_confident_boxes(space):
     gains, counts = error_figures(material.sources, material.truth)
     source = material.sources[0]
     kept = confident_boxes(source)
-    assert kept.scores.min() >= np.float32(best_f1_threshold(source))
+    assert kept.scores.min() >= np.float32(source.best_f1_threshold)
     assert 0 < len(kept) < len(source.predictions)
     split = error_split(kept, material.truth)["counts"]
     assert counts["data"][0]["x"] == list(split.values())
@@ -289,7 +217,7 @@ def test_a_run_has_the_colour_of_its_predictions(space):
 def test_every_fused_box_has_sources_that_exist(space):
     material = gather(space.work, space.data)
     notes: list[str] = []
-    sources = read_fused_sources(material, notes)
+    sources = read_fused_sources(material.fusion, material.members, notes)
     assert notes == []
     assert set(sources) == set(range(len(material.fusion.predictions)))
     by_name = {member.name: member.predictions for member in material.members}

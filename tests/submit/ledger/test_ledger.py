@@ -175,8 +175,9 @@ def run(*arguments):
 
 
 def test_command_enters_scores_and_shows(tmp_path, submission):
-    truth = dataset(2, [(1, 1, [0, 0, 9, 9]), (2, 1, [0, 0, 9, 9])])
-    boxes = predictions(truth, [(1, 1, 0.9, [0, 0, 9, 9])])
+    # Eight images, of which four are found.
+    truth = dataset(8, [(image, 1, [0, 0, 9, 9]) for image in range(1, 9)])
+    boxes = predictions(truth, [(image, 1, 0.9, [0, 0, 9, 9]) for image in range(1, 5)])
     provenance = Provenance(run="yolox", train_file_names=("test/0002.jpg",))
     write_coco(tmp_path / "truth.json", truth)
     write_predictions(tmp_path / "val.parquet", replace(boxes, provenance=provenance))
@@ -187,7 +188,7 @@ def test_command_enters_scores_and_shows(tmp_path, submission):
                  tmp_path / "truth.json")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "0.5000 [" in result.output
-    assert "LEAKED: 1 of 2 scored images were trained on" in result.output
+    assert "LEAKED: 1 of 8 scored images were trained on" in result.output
     assert "too little history: 0 submissions" in result.output
     assert "9 of 10 submissions left today" in result.output
     result = run(submission, *ledger, "--leaderboard", "0.45", "--json")

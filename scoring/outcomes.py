@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.coco.dataset import CocoDataset
-from experiments.report.gathered.gather import Source
+from data_tools.predictions.table import Predictions
+from scoring.metrics.competition import CompetitionMatcher
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Boxes of one source above a score threshold, against the truth.
+    """Boxes above a score threshold, against the truth.
 
     Attributes:
         threshold: score that boxes must reach.
@@ -27,10 +27,15 @@ class Outcomes:
     truth_found: np.ndarray
 
 
-def outcomes(source: Source, threshold: float) -> Outcomes:
-    """Match the boxes of a source that reach a threshold, by the competition's rules."""
-    matcher = source.scorer.competition
-    kept = source.predictions.scores >= threshold
+def outcomes(predictions: Predictions, matcher: CompetitionMatcher, threshold: float) -> Outcomes:
+    """Match the boxes that reach a threshold, by the competition's rules.
+
+    Args:
+        predictions: the boxes.
+        matcher: their matches with the truth.
+        threshold: boxes scored lower take no truth.
+    """
+    kept = predictions.scores >= threshold
     claimed = matcher.true_positives(keep=kept[matcher.rows])
     hit = np.zeros(len(kept), dtype=bool)
     hit[matcher.rows] = claimed
@@ -39,16 +44,16 @@ def outcomes(source: Source, threshold: float) -> Outcomes:
     return Outcomes(threshold, kept, hit, found)
 
 
-def best_f1_threshold(source: Source) -> float:
+def best_f1_threshold(predictions: Predictions, matcher: CompetitionMatcher) -> float:
     """Return the score above which all boxes together have the highest F1 at IoU .5.
 
     Returns:
         A score of one of the boxes; 0.5 when no box hits anything.
     """
-    everything = outcomes(source, 0.0)
+    everything = outcomes(predictions, matcher, 0.0)
     if not everything.hit.any():
         return 0.5
-    scores = source.predictions.scores
+    scores = predictions.scores
     order = np.argsort(-scores, kind="stable")
     found = np.cumsum(everything.hit[order])
     seen = np.arange(1, len(order) + 1)
@@ -58,14 +63,21 @@ def best_f1_threshold(source: Source) -> float:
     return float(scores[order][np.argmax(np.where(is_last, f1, 0))])
 
 
-def errors_of_images(source: Source, truth: CocoDataset, threshold: float) -> np.ndarray:
+def errors_of_images(
+    predictions: Predictions, matcher: CompetitionMatcher, threshold: float
+) -> np.ndarray:
     """Return (I, 2) counts of missed truth boxes and false boxes, by ascending image id."""
-    result = outcomes(source, threshold)
-    predictions = source.predictions
+    result = outcomes(predictions, matcher, threshold)
     image_count = len(predictions.image_ids)
-    truth_image = np.searchsorted(predictions.image_ids, truth.annotation_image_ids)
-    missed = np.bincount(truth_image[~result.truth_found], minlength=image_count)
-    false = result.kept & ~result.hit
-    return np.stack(
-        [missed, np.bincount(predictions.image_index_of_row[false], minlength=image_count)], axis=1
-    )
+    missed = matcher.truth_image_index[~result.truth_found]
+    false = predictions.image_index_of_row[result.kept & ~result.hit]
+    counts = [np.bincount(images, minlength=image_count) for images in (missed, false)]
+    return np.stack(counts, axis=1)
+
+
+def scores_that_found(matcher: CompetitionMatcher) -> np.ndarray:
+    """Return (M,) the score of the box that found each truth box; -1 where none did."""
+    hits = matcher.true_positives()
+    scores = np.full(len(matcher.truth_image_index), -1.0)
+    scores[matcher.best_truth[hits]] = matcher.scores[hits]
+    return scores
