@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import click
 
 from data_tools.ground.command_line import Command, CommandGroup
+from data_tools.ground.declared.checking import checked
 from data_tools.ground.errors import UserError
 from data_tools.ground.options.output import Result, output_options
 from ensemble.settings import (
@@ -17,8 +17,10 @@ from ensemble.settings import (
     METHODS,
     FusionRequest,
     FusionSettings,
-    members_of_settings,
+    SettingsFile,
+    Share,
     read_settings,
+    settings_from_dict,
 )
 
 DEFAULT = FusionSettings()
@@ -192,11 +194,13 @@ def _take_fusion_options(options: dict[str, Any]) -> FusionRequest:
     }
     for name in ("method", "iou", "skip", "allows_overflow", "decay", "sigma", "score_floor"):
         given[name] = options.pop(name)
-    base = read_settings(file) if file else FusionSettings()
+    tuned = read_settings(file) if file else SettingsFile(FusionSettings())
+    given = {key: value for key, value in given.items() if value not in (None, {})}
+    iou_of_name = _named_numbers("--iou-class", options.pop("iou_class"))
     return FusionRequest(
-        settings=replace(base, **{k: v for k, v in given.items() if v not in (None, {})}),
-        iou_of_class_name=_named_numbers("--iou-class", options.pop("iou_class")),
-        weights_are_of=members_of_settings(file) if file and given["weights"] is None else (),
+        settings=settings_from_dict({**tuned.settings.as_dict(), **given}, where="the options"),
+        iou_of_class_name=checked(iou_of_name, dict[str, Share], key="--iou-class"),
+        weights_are_of=() if "weights" in given else tuned.members,
     )
 
 

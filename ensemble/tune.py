@@ -13,7 +13,7 @@ from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from ensemble.fuse import check_number_of_weights, fuse_members, leaking_members
 from ensemble.members import Member, on_images
-from ensemble.settings import CONFIDENCE_TYPES, FusionSettings
+from ensemble.settings import CONFIDENCE_TYPES, ConfidenceType, FusionSettings
 
 IOU_RANGE = (0.3, 0.8)
 SKIPS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.05, 0.1)
@@ -167,7 +167,7 @@ def split_in_halves(truth: CocoDataset, seed: int) -> list[np.ndarray]:
     return [np.sort(shuffled[:middle]), np.sort(shuffled[middle:])]
 
 
-def _random_confidence(generator: random.Random, settings: FusionSettings) -> str:
+def _random_confidence(generator: random.Random, settings: FusionSettings) -> ConfidenceType:
     drawn = generator.choice(CONFIDENCE_TYPES)
     return drawn if settings.method == "wbf" else settings.confidence  # others do not use it
 

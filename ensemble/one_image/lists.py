@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from ensemble.kernels.layout import Candidates, Clusters, empty_clusters
 
 ArgSort = Callable[[np.ndarray], np.ndarray]
 Fused = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+Choice = TypeVar("Choice")
 
 
 class FusionInputError(UserError, ValueError):
@@ -91,13 +93,14 @@ def checked_number(name: str, value: float, *, low: float = 0.0) -> float:
     return float(value)
 
 
-def checked_choice(name: str, value: Any, choices: Sequence[Any]) -> int:
-    """Return the position of a value in its choices, or raise `FusionInputError`."""
-    if value not in choices:
-        raise FusionInputError(
-            f"`{name}` is {value!r}", expected="one of " + ", ".join(map(str, choices))
-        )
-    return list(choices).index(value)
+def checked_choice(name: str, value: Any, choices: Sequence[Choice]) -> Choice:
+    """Return a value that is one of the choices, or raise `FusionInputError`."""
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise FusionInputError(
+        f"`{name}` is {value!r}", expected="one of " + ", ".join(map(str, choices))
+    )
 
 
 def image_candidates(

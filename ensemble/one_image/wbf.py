@@ -60,13 +60,13 @@ def weighted_boxes_fusion(
     Raises:
         FusionInputError: bad input; a `UserError` and a `ValueError`.
     """
-    checked_choice("conf_type", conf_type, CONFIDENCE_TYPES)
+    chosen = checked_choice("conf_type", conf_type, CONFIDENCE_TYPES)
     members = checked_members(boxes_list, scores_list, labels_list)
     member_weights = checked_weights(weights, len(members))
     threshold = checked_number("iou_thr", iou_thr)
     skip = checked_number("skip_box_thr", skip_box_thr)
     candidates, labels = image_candidates(members, member_weights, skip, argsort=np.argsort)
-    settings = FusionSettings(confidence=conf_type, allows_overflow=bool(allows_overflow))
+    settings = FusionSettings(confidence=chosen, allows_overflow=bool(allows_overflow))
     kernel = method_kernel(settings, member_weights, np.full(len(labels), threshold))
     clusters = run_on_image(kernel, candidates)
     order = np.argsort(clusters.scores)[::-1]

@@ -17,6 +17,7 @@ from data_tools.predictions.files import read_predictions
 from ensemble.cli import main
 from ensemble.settings import FusionSettings, read_settings, settings_from_dict, write_settings
 from tests.builders.fusion_files import Workspace, dataset_dict
+from tests.builders.malformed import MALFORMED
 
 LEFT = (0, 0, 40, 40)
 LEFT_TOO = (0, 0, 50, 40)  # IoU with LEFT .8
@@ -107,9 +108,9 @@ def test_wrong_number_of_weights_names_the_members_in_order(two):
     ("options", "message"),
     [
         (["--weights", "1,x"], "--weights is '1,x'"),
-        (["--weights", "1,0"], "weight 2 is 0.0"),
-        (["--weights", "1,nan"], "weight 2 is nan"),
-        (["--iou", "1.5"], "iou is 1.5"),
+        (["--weights", "1,0"], "`weights[1]` is 0.0, expected a number above 0"),
+        (["--weights", "1,nan"], "`weights[1]` is NaN, expected a finite number"),
+        (["--iou", "1.5"], "`iou` is 1.5, expected 1 or less"),
         (["--iou-class", "cow=.5"], "expected: cat, dog"),
         (["--iou-class", "cat"], "--iou-class is 'cat'"),
         (["--view-weights", "hflip=2"], "no member has a view 'hflip'"),
@@ -259,7 +260,9 @@ def test_class_thresholds_by_name_and_id(two):
 def test_settings_files_are_read_and_overridden(two, space):
     path = space.root / "settings.json"
     write_settings(path, FusionSettings(iou=0.9, iou_of_class={7: 0.4}, weights=(3, 1)), note="x")
-    assert read_settings(path) == FusionSettings(iou=0.9, iou_of_class={7: 0.4}, weights=(3, 1))
+    assert read_settings(path).settings == FusionSettings(
+        iou=0.9, iou_of_class={7: 0.4}, weights=(3, 1)
+    )
     assert run("fuse", *two, "--settings", path).exit_code == 0
     assert len(fused_of(two)) == 2
     assert run("fuse", *two, "--settings", path, "--iou", "0.5").exit_code == 0
@@ -280,10 +283,42 @@ def test_tuned_weights_stay_with_their_members(two, space):
 
 def test_unknown_settings_list_the_known_ones(two, space):
     path = space.root / "settings.json"
-    path.write_text(json.dumps({"settings": {"iuo": 0.5}}))
+    path.write_text(json.dumps({"settings": {"iuo": 0.5, "weights": [1, 0], "method": "wfb"}}))
     result = run("fuse", *two, "--settings", path)
-    assert result.exit_code == 2 and "unknown fusion setting 'iuo'" in result.output
-    assert "iou_of_class" in result.output
+    assert result.exit_code == 2
+    for line in (
+        "3 faults:",
+        "  - unknown key `settings.iuo` (did you mean `iou`?)",
+        "  - `settings.weights[1]` is 0, expected a number above 0",
+        "  - `settings.method` is \"wfb\", expected 'wbf', 'nms', 'soft_nms' or 'nmw'",
+        f"  where:    {path}",
+        "  expected: keys in `settings`: method, iou, iou_of_class, ",
+    ):
+        assert line in result.output
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_a_settings_file_that_is_none_is_named(two, space, text):
+    path = space.root / "settings.json"
+    path.write_bytes(text)
+    result = run("fuse", *two, "--settings", path)
+    assert result.exit_code == 2
+    assert str(path) in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["--iou", "2"], "`iou` is 2.0, expected 1 or less"),
+        (["--weights", "1,-1"], "`weights[1]` is -1.0, expected a number above 0"),
+        (["--sigma", "nan"], "`sigma` is NaN, expected a finite number"),
+        (["--iou-class", "1=2"], "`--iou-class.1` is 2.0, expected 1 or less"),
+    ],
+)
+def test_options_out_of_range_are_named(two, words, fault):
+    result = run("fuse", *two, *words)
+    assert result.exit_code == 2
+    assert fault in result.output
 
 
 def test_settings_survive_a_round_trip():

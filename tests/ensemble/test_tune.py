@@ -134,7 +134,7 @@ def test_the_command_writes_settings_that_fuse_takes(tmp_path):
     assert "optimistic" in result.output and "gain on held-out halves" in result.output
     written = json.loads(out.read_text())
     assert written["members"] == ["tood/fold3", "yolox/fold3"] and written["trials"] == 3
-    assert read_settings(out).method == "wbf"
+    assert read_settings(out).settings.method == "wbf"
     words = [a, b, "--images", str(tmp_path / "val.json"), "--out", str(tmp_path / "o.parquet")]
     result = CliRunner().invoke(main, ["fuse", *words, "--settings", str(out)])
     assert result.exit_code == 0, result.output

@@ -68,10 +68,11 @@ def checked(
     from pydantic import ValidationError
 
     try:
+        text = json.dumps(value)
         adapter: TypeAdapter[T] = _adapter(cast(Any, kind))
-        return adapter.validate_json(json.dumps(value))
+        return adapter.validate_json(text)
     except ValidationError as error:
-        faults = faults_of(value, error.errors(include_url=False), kind, key)
+        faults = faults_of(json.loads(text), error.errors(include_url=False), kind, key)
     raise UserError(
         message_of(faults),
         where=where,
