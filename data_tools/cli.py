@@ -26,16 +26,16 @@ main.add_command(pseudo)
 main.add_command(split)
 
 
-@main.command()
+@main.command(renamed={"--force": "--overwrite"})
 @click.option("--out", type=FilePath, default=Path("data"), show_default=True, help="Data root.")
 @click.option("--train-images", default=560, show_default=True, help="Scenes with truth.")
 @click.option("--test-images", default=160, show_default=True, help="Scenes without.")
 @click.option("--size", default=320, show_default=True, help="Side of the pictures in pixels.")
 @click.option("--seed", default=411, show_default=True, help="Random seed.")
-@click.option("--force", is_flag=True, help="Replace a sample drawn with other parameters.")
+@click.option("--overwrite", is_flag=True, help="Replace a sample drawn with other parameters.")
 @output_options
 def sample(
-    out: Path, train_images: int, test_images: int, size: int, seed: int, force: bool
+    out: Path, train_images: int, test_images: int, size: int, seed: int, overwrite: bool
 ) -> Result:
     """Draw the built-in dataset: scenes of trash with the real competition's statistics.
 
@@ -51,7 +51,7 @@ def sample(
     with click.progressbar(
         length=train_images + test_images, label="Drawing the sample", file=sys.stderr
     ) as bar:
-        outcome = write_sample(out, parameters, force=force, tick=lambda: bar.update(1))
+        outcome = write_sample(out, parameters, overwrite=overwrite, tick=lambda: bar.update(1))
     return Result(
         {"out": out, "outcome": outcome, "parameters": parameters},
         f"{outcome}: {train_images} training and {test_images} test images, "
@@ -129,7 +129,7 @@ def stats(coco: Path, against: Path | None) -> Result:
     return Result({"files": by_name, "distances": apart}, text=show)
 
 
-@main.command()
+@main.command(renamed={"--image-root": "--data"})
 @click.argument("source", type=FilePath)
 @click.option(
     "--from",
@@ -147,7 +147,8 @@ def stats(coco: Path, against: Path | None) -> Result:
 )
 @click.option("--images", type=FilePath, help="COCO file of the predicted images.")
 @click.option(
-    "--image-root",
+    "--data",
+    "image_root",
     type=FilePath,
     default=Path("data"),
     show_default=True,

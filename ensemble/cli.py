@@ -24,6 +24,7 @@ from ensemble.settings import (
 )
 
 DEFAULT = FusionSettings()
+FORMER_FUSION_OPTIONS = {"--iou-class": "--class-iou"}
 
 
 def fusion_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,7 +40,7 @@ def fusion_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--iou", type=float, help=f"Overlap above which boxes match. [default: {DEFAULT.iou}]"
         ),
         click.option(
-            "--iou-class", multiple=True, metavar="CLASS=IOU", help="For one class (name or id)."
+            "--class-iou", multiple=True, metavar="CLASS=IOU", help="For one class (name or id)."
         ),
         click.option(
             "--skip", type=float, help=f"Leave lower scores out. [default: {DEFAULT.skip:g}]"
@@ -91,7 +92,7 @@ def main() -> None:
     """Fuse the predictions of several models into one file."""
 
 
-@main.command()
+@main.command(renamed=FORMER_FUSION_OPTIONS)
 @click.argument("members", nargs=-1, required=True, metavar="MEMBER...")
 @click.option("--images", required=True, help="COCO file of the images that were predicted.")
 @click.option("--out", required=True, help="Prediction file to write (.parquet).")
@@ -130,15 +131,17 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Res
     return run_fuse(members, images, out, request, **options)
 
 
-@main.command()
+@main.command(renamed={**FORMER_FUSION_OPTIONS, "--force-leaked": "--allow-leak"})
 @click.argument("members", nargs=-1, required=True, metavar="MEMBER...")
 @click.option("--truth", required=True, help="COCO file with the validation truth.")
 @click.option("--out", required=True, help="JSON file to write, for `fuse --settings`.")
 @fusion_options
-@click.option("--trials", type=click.IntRange(1), default=60, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--trials", type=click.IntRange(1), default=60, show_default=True,
+              help="Settings to try.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True,
+              help="Random seed of the search.")  # fmt: skip
 @click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
-@click.option("--force-leaked", is_flag=True, help="Tune though members have seen the images.")
+@click.option("--allow-leak", is_flag=True, help="Tune though members have seen the images.")
 @output_options
 def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> Result:
     """Search IoU threshold, skip threshold, confidence type and weights on validation truth.
@@ -156,7 +159,7 @@ def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> Resu
     return run_tune(members, truth, out, request, **options)
 
 
-@main.command(cls=ManyMembers, renamed={"--json FILE": "--json-out FILE"})
+@main.command(cls=ManyMembers, renamed={**FORMER_FUSION_OPTIONS, "--json FILE": "--json-out FILE"})
 @click.argument("old", nargs=-1, metavar="OLD...")
 @click.option("--members", multiple=True, required=True, help="The members that were fused.")
 @click.option("--images", help="COCO file of the images; not needed with --truth.")
@@ -196,10 +199,10 @@ def _take_fusion_options(options: dict[str, Any]) -> FusionRequest:
         given[name] = options.pop(name)
     tuned = read_settings(file) if file else SettingsFile(FusionSettings())
     given = {key: value for key, value in given.items() if value not in (None, {})}
-    iou_of_name = _named_numbers("--iou-class", options.pop("iou_class"))
+    iou_of_name = _named_numbers("--class-iou", options.pop("class_iou"))
     return FusionRequest(
         settings=settings_from_dict({**tuned.settings.as_dict(), **given}, where="the options"),
-        iou_of_class_name=checked(iou_of_name, dict[str, Share], key="--iou-class"),
+        iou_of_class_name=checked(iou_of_name, dict[str, Share], key="--class-iou"),
         weights_are_of=() if "weights" in given else tuned.members,
     )
 
@@ -224,6 +227,6 @@ def _named_numbers(option: str, pairs: Any) -> dict[str, float]:
         except ValueError:
             name = ""
         if pair and not name.strip():
-            example = "Battery=0.5" if option == "--iou-class" else "plain=2"
+            example = "Battery=0.5" if option == "--class-iou" else "plain=2"
             raise UserError(f"{option} is {pair!r}", expected=f"NAME=NUMBER, such as {example}")
     return numbers

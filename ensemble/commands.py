@@ -122,7 +122,7 @@ def run_tune(
     trials: int,
     seed: int,
     allow_missing: bool = False,
-    force_leaked: bool = False,
+    allow_leak: bool = False,
 ) -> Result:
     """Tune and write the settings; say what they gain."""
     truth = read_coco(truth_file)
@@ -137,7 +137,7 @@ def run_tune(
             settings,
             trials=trials,
             seed=seed,
-            force_leaked=force_leaked,
+            allow_leak=allow_leak,
             progress=progress,
         )
     write_settings(

@@ -55,7 +55,7 @@ def tune(
     *,
     trials: int = 60,
     seed: int = 0,
-    force_leaked: bool = False,
+    allow_leak: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Tuned:
     """Search IoU threshold, skip threshold, confidence type and weights for the best mAP50.
@@ -66,20 +66,20 @@ def tune(
         start: the baseline; its method is kept.
         trials: settings to try, for the search on all images and for each half.
         seed: of the search and of the halves.
-        force_leaked: search although members were trained on the images.
+        allow_leak: search although members were trained on the images.
         progress: called with 1 after each trial, `3 * trials` in all.
 
     Raises:
         UserError: a leak, fewer than two images, or too few trials.
     """
     leaked = leaking_members(members, truth)
-    if leaked and not force_leaked:
+    if leaked and not allow_leak:
         name, reason = next(iter(leaked.items()))
         raise UserError(
             f"{len(leaked)} of {len(members)} members leak, the first is {name}: {reason}",
             where=truth.source,
             expected="validation images that no member has seen",
-            next_step="tune on another fold, or give --force-leaked for a score that means little",
+            next_step="tune on another fold, or give --allow-leak for a score that means little",
         )
     if trials < 1 or len(truth.images) < 2:
         raise UserError(

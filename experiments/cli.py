@@ -198,11 +198,11 @@ def compare_command(
     return Result(comparisons, text=show)
 
 
-@main.command("report")
+@main.command("report", renamed={"--images": "--pictures"})
 @click.option("--out", type=click.Path(path_type=Path), help="[default: WORK/report.html]")
 @click.option("--fold", type=int, help="Validation fold shown. [default: the fusion's]")
 @click.option(
-    "--images",
+    "--pictures",
     type=click.IntRange(1, 60),
     default=24,
     show_default=True,
@@ -219,7 +219,7 @@ def compare_command(
 @WORK
 @output_options
 def report_command(
-    out: Path | None, fold: int | None, images: int, samples: int, data: Path | None, work: Path
+    out: Path | None, fold: int | None, pictures: int, samples: int, data: Path | None, work: Path
 ) -> Result:  # fmt: skip
     """Write one offline HTML file about everything under the work root.
 
@@ -234,7 +234,7 @@ def report_command(
 
     path = out or WorkPaths(work).report_html
     data = data or data_root_of(WorkPaths(work))
-    options = ReportOptions(data=data, work=work, fold=fold, image_count=images, samples=samples)
+    options = ReportOptions(data=data, work=work, fold=fold, image_count=pictures, samples=samples)
     summary = write_report(path, options)
     lines = [f"{path}: {summary.megabytes:.1f} MB. {summary.verdict}"]
     lines += [f"  {note}" for note in summary.notes]

@@ -43,7 +43,7 @@ def list_models() -> Result:
     return Result(rows, "\n".join(lines))
 
 
-@main.command()
+@main.command(renamed={"--force": "--allow-leak"})
 @click.argument("model")
 @click.option(
     "--data",
@@ -75,14 +75,16 @@ def list_models() -> Result:
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.")
 @click.option("--batch", "batch_size", type=click.IntRange(1), help="Images per step, all GPUs.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True,
+              help="Random seed.")  # fmt: skip
 @click.option(
     "--init", metavar="none|imagenet|FILE", help="Initial weights; default: as the recipe."
 )
 @click.option("--workers", type=click.IntRange(0), help="Processes that load images.")
 @click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="auto: a GPU if there is one.",
+)  # fmt: skip
 @click.option(
     "--gpus",
     "processes",
@@ -101,7 +103,7 @@ def list_models() -> Result:
 @click.option("--name", help="Experiment; default: the model and what differs from its recipe.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint, if there is one.")
 @click.option("--wandb", is_flag=True, help="Also log to Weights & Biases (offline works).")
-@click.option("--force", is_flag=True, help="Train although the validation fold leaks.")
+@click.option("--allow-leak", is_flag=True, help="Train although the validation fold leaks.")
 @output_options
 def train(processes: int, **options: Any) -> Result:
     """Train MODEL on all folds but one, and score it on that one.
@@ -180,8 +182,9 @@ def train(processes: int, **options: Any) -> Result:
 @click.option("--batch", "batch_size", type=click.IntRange(1), help="Images at once.")
 @click.option("--workers", type=click.IntRange(0), help="Processes that load images.")
 @click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="auto: a GPU if there is one.",
+)  # fmt: skip
 @click.option("--allow-unfinished", is_flag=True, help="Predict before training has ended.")
 @output_options
 def predict(splits: tuple[str, ...], **options: Any) -> Result:

@@ -155,13 +155,13 @@ def _config(request: TrainRequest, scale: str, data: TrainingData) -> dict[str, 
 
 def _checked_leaks(request: TrainRequest, data: TrainingData) -> tuple[str, ...]:
     reasons = leak_reasons(data.train, data.val)
-    if reasons and not request.force:
+    if reasons and not request.allow_leak:
         raise UserError(
             "training would leak the validation fold: " + "; ".join(reasons),
             where=data.train_path,
             expected=f"pseudo-labels whose teachers never saw {data.val_path.name}",
-            next_step=f"make pseudo-labels with models of fold {request.fold} only, or --force "
-            "to train all the same (every table will say LEAKED)",
+            next_step=f"make pseudo-labels with models of fold {request.fold} only, or "
+            "--allow-leak to train all the same (every table will say LEAKED)",
         )
     return reasons
 

@@ -151,13 +151,13 @@ def plan(predictions_file: Path, truth: Path, loss: float) -> Result:
     return Result(result, plan_text(result))
 
 
-@main.command(renamed={"--json FILE": "--json-out FILE"})
+@main.command(renamed={"--json FILE": "--json-out FILE", "--score-threshold": "--threshold"})
 @click.argument("predictions_file", metavar="FILE", type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
-@click.option("--score-threshold", default=0.3, show_default=True,
+@click.option("--threshold", default=0.3, show_default=True,
               help="Lowest score in the confusion matrix.")  # fmt: skip
 @output_options
-def diagnose(predictions_file: Path, truth: Path, score_threshold: float) -> Result:
+def diagnose(predictions_file: Path, truth: Path, threshold: float) -> Result:
     """Show where points are lost: kinds of error, confusions, thresholds, calibration.
 
     \b
@@ -167,7 +167,7 @@ def diagnose(predictions_file: Path, truth: Path, score_threshold: float) -> Res
     from submit.scores.diagnosis_text import diagnosis_text
     from submit.scores.of_file import diagnose_file
 
-    result = diagnose_file(predictions_file, truth, score_threshold=score_threshold)
+    result = diagnose_file(predictions_file, truth, score_threshold=threshold)
     return Result(result, diagnosis_text(result))
 
 
@@ -187,11 +187,11 @@ def formats(format_file: Path | None) -> Result:
     return Result(found, "\n".join(f"{name:<18} {about}" for name, about in found.items()))
 
 
-@main.command(renamed={"--json FILE": "--json-out FILE"})
+@main.command(renamed={"--json FILE": "--json-out FILE", "--bootstrap": "--samples"})
 @click.argument("predictions_file", metavar="FILE", type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
 @click.option(
-    "--bootstrap",
+    "--samples",
     type=click.IntRange(min=0),
     default=1000,
     show_default=True,
@@ -212,7 +212,7 @@ def formats(format_file: Path | None) -> Result:
 def score(
     predictions_file: Path,
     truth: Path,
-    bootstrap: int,
+    samples: int,
     seed: int,
     format_name: str | None,
     format_file: Path | None,
@@ -233,7 +233,7 @@ def score(
     result = score_file(
         predictions_file,
         truth,
-        bootstrap_samples=bootstrap,
+        bootstrap_samples=samples,
         seed=seed,
         format_name=format_name,
         format_file=format_file,
@@ -260,11 +260,11 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> Result:
     return Result(rows, table_text(rows))
 
 
-@main.command()
+@main.command(renamed={"--validation": "--predictions"})
 @click.argument("submission", metavar="[FILE]", required=False, type=FILE)
 @click.option("--ledger", type=FILE, default=WorkPaths(Path("work")).ledger_csv, show_default=True,
               help="The ledger.")  # fmt: skip
-@click.option("--validation", type=FILE, help="The same members' prediction file of the "
+@click.option("--predictions", type=FILE, help="The same members' prediction file of the "
               "validation fold, scored with --truth.")  # fmt: skip
 @click.option("--truth", type=FILE, help="COCO file with that fold's annotations.")
 @click.option("--score", "score_json", type=FILE,
@@ -284,7 +284,7 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> Result:
 def log(
     submission: Path | None,
     ledger: Path,
-    validation: Path | None,
+    predictions: Path | None,
     truth: Path | None,
     score_json: Path | None,
     leaderboard: float | None,
@@ -301,7 +301,7 @@ def log(
     \b
     Examples:
       python -m submit log
-      python -m submit log work/submission.csv --validation work/ensemble/val.parquet \\
+      python -m submit log work/submission.csv --predictions work/ensemble/val.parquet \\
           --truth work/folds/val_3.json
       python -m submit log work/submission.csv --leaderboard 0.6153
     """
@@ -309,16 +309,16 @@ def log(
     from submit.ledger.file import read_ledger
     from submit.ledger.text import ledger_summary, ledger_text
 
-    about_file = (validation, truth, score_json, leaderboard, note)
+    about_file = (predictions, truth, score_json, leaderboard, note)
     if submission is None and any(value is not None for value in about_file):
         raise click.UsageError("these options are about a FILE to enter: name it")
-    if (validation is None) != (truth is None) or (validation and score_json):
-        raise click.UsageError("give --validation with --truth, or --score alone")
+    if (predictions is None) != (truth is None) or (predictions and score_json):
+        raise click.UsageError("give --predictions with --truth, or --score alone")
     if submission is not None:
         log_submission(
             ledger,
             submission,
-            score=find_score(validation, truth, score_json),
+            score=find_score(predictions, truth, score_json),
             leaderboard_score=leaderboard,
             note=note,
         )

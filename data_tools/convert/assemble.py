@@ -112,7 +112,7 @@ def image_size(root: Path, file_name: str) -> tuple[int, int]:
             "the image does not exist",
             where=root / file_name,
             expected="an image for each annotation",
-            next_step="give the folder that file names are relative to with --image-root",
+            next_step="give the folder that file names are relative to with --data",
         ) from None
     except UnidentifiedImageError:
         raise UserError("the file is no image", where=root / file_name) from None

@@ -44,7 +44,7 @@ def _refuse_labels_without_image(labels: Path, names: list[str], image_root: Pat
             f"{len(lost)} label files belong to no image under {image_root}",
             where=labels / lost[0],
             expected="label files in the same folders, and with the same names, as the images",
-            next_step="give the folder of the images with --image-root",
+            next_step="give the folder of the images with --data",
         )
 
 

@@ -34,10 +34,11 @@ class PseudoRules:
 
     def __post_init__(self) -> None:
         if self.min_boxes < 0:
-            raise UserError(f"--min-boxes is {self.min_boxes}", expected="0 or more")
+            raise UserError(f"--min-per-image is {self.min_boxes}", expected="0 or more")
         if self.max_boxes is not None and self.max_boxes < max(self.min_boxes, 1):
             raise UserError(
-                f"--max-boxes is {self.max_boxes}", expected=f"at least {max(self.min_boxes, 1)}"
+                f"--max-per-image is {self.max_boxes}",
+                expected=f"at least {max(self.min_boxes, 1)}",
             )
 
 

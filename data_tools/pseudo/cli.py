@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 FilePath = click.Path(path_type=Path)
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    renamed={
+        "--force": "--allow-leak",
+        "--folds": "--fold",
+        "--min-boxes": "--min-per-image",
+        "--max-boxes": "--max-per-image",
+    },
+)
 @click.option("--train", type=FilePath, required=True, help="Plain training part of the fold.")
 @click.option("--test", type=FilePath, required=True, help="Images to label (test.json).")
 @click.option("--predictions", type=FilePath, required=True, help="Teachers' boxes on them.")
@@ -44,8 +52,8 @@ FilePath = click.Path(path_type=Path)
 )
 @click.option("--oof", type=FilePath, help="Out-of-fold predictions (val.parquet).")
 @click.option("--truth", type=FilePath, help="Truth of --oof (val_<k>.json).")
-@click.option("--min-boxes", default=1, show_default=True, help="Leave out images with fewer.")
-@click.option("--max-boxes", type=int, help="Keep only the surest boxes of an image.")
+@click.option("--min-per-image", default=1, show_default=True, help="Leave out images with fewer.")
+@click.option("--max-per-image", type=int, help="Keep only the surest boxes of an image.")
 @click.option(
     "--weight",
     type=click.Choice(["one", "score"]),
@@ -55,10 +63,10 @@ FilePath = click.Path(path_type=Path)
 )
 @click.option("--round", "round_number", default=1, show_default=True, help="Round of teaching.")
 @click.option("--previous", type=FilePath, help="Pseudo-labels of the round before.")
-@click.option("--folds", help="Several folds at once, as 0,1,2; paths then contain {fold}.")
+@click.option("--fold", help="Several folds at once, as 0,1,2; paths then contain {fold}.")
 @click.option("--data", "image_root", type=FilePath, help="Data root.  [default: beside --test]")
 @click.option("--skip-duplicate-check", is_flag=True, help="Do not compare pictures.")
-@click.option("--force", is_flag=True, help="Accept teachers that leak; marked LEAKED.")
+@click.option("--allow-leak", is_flag=True, help="Accept teachers that leak; marked LEAKED.")
 @output_options
 def pseudo(**options: Any) -> Result:
     """Add confidently predicted test images to the training part of a fold.
@@ -77,8 +85,10 @@ def pseudo(**options: Any) -> Result:
     from data_tools.pseudo.command import make_pseudo_sets
     from data_tools.pseudo.request import PseudoRequest, requests_of_folds
 
-    rules = PseudoRules(options.pop("min_boxes"), options.pop("max_boxes"), options.pop("weight"))
-    folds = _fold_numbers(options.pop("folds"))
+    rules = PseudoRules(
+        options.pop("min_per_image"), options.pop("max_per_image"), options.pop("weight")
+    )
+    folds = _fold_numbers(options.pop("fold"))
     check_duplicates = not options.pop("skip_duplicate_check")
     class_thresholds = _class_thresholds(options.pop("class_thresholds"))
     request = PseudoRequest(
@@ -98,7 +108,7 @@ def _fold_numbers(text: str | None) -> list[int]:
         return []
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdigit() for part in parts):
-        raise UserError(f"--folds is {text!r}", expected="numbers with commas, such as 0,1,2,3,4")
+        raise UserError(f"--fold is {text!r}", expected="numbers with commas, such as 0,1,2,3,4")
     return [int(part) for part in parts]
 
 
@@ -140,7 +150,8 @@ def describe(result: PseudoResult) -> str:
         f"  threshold: {limits} ({result.choice})",
         f"  boxes:     {classes}",
         f"  left out:  {counts.boxes_below_threshold} boxes below the threshold, "
-        f"{counts.boxes_over_maximum} over --max-boxes, {counts.boxes_without_area} without area; "
+        f"{counts.boxes_over_maximum} over --max-per-image, "
+        f"{counts.boxes_without_area} without area; "
         f"{counts.images_with_too_few_boxes} images with too few boxes; "
         f"{counts.boxes_clipped} boxes clipped to their image",
         f"  pictures:  {_duplicates_line(result)}",

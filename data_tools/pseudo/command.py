@@ -74,7 +74,7 @@ def make_pseudo_set(
         tick: called after each picture that is read, with the number to read.
 
     Raises:
-        UserError: unreadable input, predictions of another dataset, a leak without `force`, or
+        UserError: unreadable input, predictions of another dataset, a leak without `allow_leak`, or
             no box that reaches its threshold.
     """
     train, test = read_coco(request.train), read_coco(request.test)
@@ -83,7 +83,7 @@ def make_pseudo_set(
     _refuse_empty(predictions, request)
     validation = validation_file_names(train, request.train, request.val)
     leaked = leak_reasons(predictions.provenance, validation)
-    if not request.force:
+    if not request.allow_leak:
         refuse_leaks(leaked, request.predictions)
     thresholds = _thresholds(request, train, predictions)
     chain = chain_of_rounds(

@@ -32,7 +32,7 @@ class PseudoRequest:
         previous: pseudo-label file of the round before; None to look for it beside `out`.
         image_root: what `file_name` is relative to; None for the folder of `test`.
         check_duplicates: compare pictures of test and training.
-        force: write leaking labels, marked LEAKED.
+        allow_leak: write leaking labels, marked LEAKED.
     """
 
     train: Path
@@ -51,7 +51,7 @@ class PseudoRequest:
     previous: Path | None = None
     image_root: Path | None = None
     check_duplicates: bool = True
-    force: bool = False
+    allow_leak: bool = False
 
     @property
     def inputs(self) -> tuple[Path | None, ...]:

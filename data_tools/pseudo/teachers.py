@@ -82,7 +82,7 @@ def refuse_leaks(reasons: tuple[str, ...], predictions_path: Path) -> None:
             + "; ".join(reasons),
             where=predictions_path,
             expected="predictions of models that were trained without the fold's validation images",
-            next_step="use models of this fold, or add --force: every score made with these "
+            next_step="use models of this fold, or add --allow-leak: every score made with these "
             "labels will then be marked LEAKED",
         )
 

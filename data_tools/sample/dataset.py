@@ -41,24 +41,24 @@ class SampleParameters:
 
 
 def write_sample(
-    root: Path, parameters: SampleParameters, *, force: bool = False, tick: Callable[[], None]
+    root: Path, parameters: SampleParameters, *, overwrite: bool = False, tick: Callable[[], None]
 ) -> str:
     """Draw the sample into `root`, all of it or nothing.
 
     Args:
         root: data root; it may hold an older sample, but never someone's own data.
         parameters: what to draw.
-        force: replace a sample that was drawn with other parameters.
+        overwrite: replace a sample that was drawn with other parameters.
         tick: called after each picture.
 
     Returns:
         "drawn", or "kept" when the same sample is already there.
 
     Raises:
-        UserError: the folder holds other data, or another sample and `force` is not set.
+        UserError: the folder holds other data, or another sample and `overwrite` is not set.
     """
     _check_parameters(parameters)
-    if _already_there(root, parameters, force):
+    if _already_there(root, parameters, overwrite):
         return "kept"
     with staged_files(root) as stage:
         paths = DataPaths(stage)
@@ -99,7 +99,7 @@ def _check_parameters(parameters: SampleParameters) -> None:
         raise UserError(f"--seed is {parameters.seed}", expected="a whole number from 0 on")
 
 
-def _already_there(root: Path, parameters: SampleParameters, force: bool) -> bool:
+def _already_there(root: Path, parameters: SampleParameters, overwrite: bool) -> bool:
     paths = DataPaths(root)
     if not paths.sample_marker.exists():
         if paths.train_json.exists() or paths.test_json.exists():
@@ -115,14 +115,14 @@ def _already_there(root: Path, parameters: SampleParameters, force: bool) -> boo
     except ValueError:
         marker = {}
     if marker.get("parameters") == asdict(parameters):
-        return not force
-    if not force:
+        return not overwrite
+    if not overwrite:
         raise UserError(
             "the folder holds a sample drawn with other parameters: "
             f"{json.dumps(marker.get('parameters'))}",
             where=paths.sample_marker,
             expected=json.dumps(asdict(parameters)),
-            next_step="add --force to replace it, or choose another folder with --out",
+            next_step="add --overwrite to replace it, or choose another folder with --out",
         )
     return False
 

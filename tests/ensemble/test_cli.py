@@ -111,8 +111,8 @@ def test_wrong_number_of_weights_names_the_members_in_order(two):
         (["--weights", "1,0"], "`weights[1]` is 0.0, expected a number above 0"),
         (["--weights", "1,nan"], "`weights[1]` is NaN, expected a finite number"),
         (["--iou", "1.5"], "`iou` is 1.5, expected 1 or less"),
-        (["--iou-class", "cow=.5"], "expected: cat, dog"),
-        (["--iou-class", "cat"], "--iou-class is 'cat'"),
+        (["--class-iou", "cow=.5"], "expected: cat, dog"),
+        (["--class-iou", "cat"], "--class-iou is 'cat'"),
         (["--view-weights", "hflip=2"], "no member has a view 'hflip'"),
         (["--explain", "9.jpg"], "no image '9.jpg'"),
         (["--picture", "x.png"], "--picture needs --explain"),
@@ -251,9 +251,9 @@ def test_explain_names_silent_members(two):
 
 
 def test_class_thresholds_by_name_and_id(two):
-    assert run("fuse", *two, "--iou-class", "cat=0.9").exit_code == 0
+    assert run("fuse", *two, "--class-iou", "cat=0.9").exit_code == 0
     assert len(fused_of(two)) == 2
-    assert run("fuse", *two, "--iou", "0.9", "--iou-class", "1=0.5").exit_code == 0
+    assert run("fuse", *two, "--iou", "0.9", "--class-iou", "1=0.5").exit_code == 0
     assert len(fused_of(two)) == 1
 
 
@@ -312,7 +312,7 @@ def test_a_settings_file_that_is_none_is_named(two, space, text):
         (["--iou", "2"], "`iou` is 2.0, expected 1 or less"),
         (["--weights", "1,-1"], "`weights[1]` is -1.0, expected a number above 0"),
         (["--sigma", "nan"], "`sigma` is NaN, expected a finite number"),
-        (["--iou-class", "1=2"], "`--iou-class.1` is 2.0, expected 1 or less"),
+        (["--class-iou", "1=2"], "`--class-iou.1` is 2.0, expected 1 or less"),
     ],
 )
 def test_options_out_of_range_are_named(two, words, fault):
@@ -406,7 +406,7 @@ def test_a_file_of_sources_is_no_member(two):
 
 
 def test_a_class_threshold_without_a_number_shows_how(two):
-    result = run("fuse", *two, "--iou-class", "Battery")
+    result = run("fuse", *two, "--class-iou", "Battery")
     assert result.exit_code == 2 and "NAME=NUMBER, such as Battery=0.5" in result.output
 
 

@@ -108,7 +108,7 @@ def test_members_that_saw_the_images_are_refused_unless_forced():
     members.append(Member("leaky", seen))
     with pytest.raises(UserError, match="the first is leaky: LEAKED: 1 of 4 scored images"):
         tune(members, truth, FusionSettings(), trials=2)
-    forced = tune(members, truth, FusionSettings(), trials=2, force_leaked=True)
+    forced = tune(members, truth, FusionSettings(), trials=2, allow_leak=True)
     assert list(forced.leaked) == ["leaky"]
 
 

@@ -103,7 +103,7 @@ def test_write_for_a_file_of_images_only(files):
 def test_score_prints_and_writes_both_metrics(files):
     out = files / "score.json"
     result = run("score", files / "val.parquet", "--truth", files / "truth.json", "--json-out", out,
-                 "--bootstrap", "20", "--disagree")  # fmt: skip
+                 "--samples", "20", "--disagree")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "competition_map50 0.5000  [" in result.output
     assert "boxes are judged apart" in result.output
@@ -117,7 +117,7 @@ def test_score_prints_and_writes_both_metrics(files):
 def test_score_of_the_written_file_is_that_of_the_boxes_in_any_format(files):
     for name in ("aistages", "kaggle", "rows", "coco"):
         assert write(files, "--format", name).exit_code == 0
-        result = run("score", files / "out.csv", "--truth", files / "truth.json", "--bootstrap",
+        result = run("score", files / "out.csv", "--truth", files / "truth.json", "--samples",
                      "0", "--format", name)  # fmt: skip
         assert "competition_map50 0.5000\n" in result.output
 
@@ -264,7 +264,7 @@ def test_a_score_floor_that_is_no_score_is_refused(files, floor):
 
 @pytest.mark.parametrize(
     ("command", "option", "value"),
-    [("score", "--seed", "-1"), ("score", "--bootstrap", "-1"), ("log", "--per-day", "0")],
+    [("score", "--seed", "-1"), ("score", "--samples", "-1"), ("log", "--per-day", "0")],
 )
 def test_numbers_out_of_range_are_refused(files, command, option, value):
     arguments = ("log",) if command == "log" else ("score", files / "val.parquet", "--truth",

@@ -26,7 +26,7 @@ class TrainRequest:
         resume: continue an unfinished run.
         device: "auto", "cpu" or "cuda".
         wandb: also log to Weights & Biases.
-        force: train although the teachers of the pseudo-labels saw the validation fold.
+        allow_leak: train although the teachers of the pseudo-labels saw the validation fold.
         command: the command line, for the record.
     """
 
@@ -47,7 +47,7 @@ class TrainRequest:
     resume: bool = False
     device: str = "auto"
     wandb: bool = False
-    force: bool = False
+    allow_leak: bool = False
     command: str = ""
 
 

@@ -85,7 +85,7 @@ def test_yolo_there_and_back(tmp_path):
     there = run(tmp_path / "a.json", "--from", "coco", "--out", tmp_path / "labels")
     assert there.exit_code == 0, there.output
     back = run(
-        tmp_path / "labels", "--from", "yolo", "--image-root", tmp_path / "images",
+        tmp_path / "labels", "--from", "yolo", "--data", tmp_path / "images",
         "--out", tmp_path / "b.json",
     )  # fmt: skip
     assert back.exit_code == 0, back.output
@@ -115,7 +115,7 @@ def test_broken_yolo_lines(tmp_path, line):
     (tmp_path / "labels/classes.txt").write_text("can\nbag\n")
     (tmp_path / "labels/a.txt").write_text(f"0 .5 .5 .1 .1\n{line}\n")
     result = run(
-        tmp_path / "labels", "--from", "yolo", "--image-root", tmp_path / "images",
+        tmp_path / "labels", "--from", "yolo", "--data", tmp_path / "images",
         "--out", tmp_path / "b.json",
     )  # fmt: skip
     assert result.exit_code == 2
@@ -141,7 +141,7 @@ def test_a_csv_table(tmp_path):
 def test_sizes_that_a_table_lacks_come_from_the_images(tmp_path):
     write_images(tmp_path, coco_from_dict(coco_dict([image(0, name="a.jpg", width=64)])))
     (tmp_path / "a.csv").write_text("file_name,class,xmin,ymin,xmax,ymax\na.jpg,can,1,2,3,4\n")
-    options = ("--from", "csv", "--out", tmp_path / "a.json", "--image-root", tmp_path)
+    options = ("--from", "csv", "--out", tmp_path / "a.json", "--data", tmp_path)
     assert run(tmp_path / "a.csv", *options).exit_code == 0
     assert read_coco(tmp_path / "a.json").sizes_wh.tolist() == [[64, 80]]
     (tmp_path / "a.jpg").unlink()
@@ -299,7 +299,7 @@ def test_yolo_labels_that_would_be_lost(tmp_path, classes, label_file, message):
     path.write_text("0 .5 .5 .1 .1\n")
     (tmp_path / "labels/classes.txt").write_text(classes)
     result = run(
-        tmp_path / "labels", "--from", "yolo", "--image-root", tmp_path / "images",
+        tmp_path / "labels", "--from", "yolo", "--data", tmp_path / "images",
         "--out", tmp_path / "b.json",
     )  # fmt: skip
     assert result.exit_code == 2
@@ -320,7 +320,7 @@ def test_two_images_that_share_their_labels_are_named(tmp_path):
     write_images(tmp_path / "images", coco_from_dict(coco_dict(images)))
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels/classes.txt").write_text("can\n")
-    options = ("--from", "yolo", "--image-root", tmp_path / "images", "--out", tmp_path / "b.json")
+    options = ("--from", "yolo", "--data", tmp_path / "images", "--out", tmp_path / "b.json")
     # Without boxes they share nothing.
     assert run(tmp_path / "labels", *options).exit_code == 0
     (tmp_path / "labels/a.txt").write_text("0 .5 .5 .1 .1\n")

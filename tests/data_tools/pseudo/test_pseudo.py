@@ -229,8 +229,8 @@ def test_a_label_that_is_no_category(workspace):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"min_boxes": -1}, "--min-boxes is -1"),
-        ({"min_boxes": 3, "max_boxes": 2}, "--max-boxes is 2"),
+        ({"min_boxes": -1}, "--min-per-image is -1"),
+        ({"min_boxes": 3, "max_boxes": 2}, "--max-per-image is 2"),
     ],
 )
 def test_impossible_rules(options, message):
@@ -259,13 +259,13 @@ def test_a_teacher_that_saw_the_validation_images_is_refused_with_their_number(w
     with pytest.raises(UserError) as caught:
         workspace.make(fold=0)
     assert f"trained on {seen} of the {seen} validation images" in caught.value.what
-    assert "--force" in caught.value.next_step
+    assert "--allow-leak" in caught.value.next_step
     assert not (workspace.work / "pseudo").exists()
 
 
 def test_forced_labels_are_marked_leaked(workspace):
     workspace.predict("test.parquet", fold=1)
-    note = workspace.make(fold=0, force=True).info["boxcamp"]
+    note = workspace.make(fold=0, allow_leak=True).info["boxcamp"]
     assert len(note["leaked"]) == 1
     assert "validation images" in note["leaked"][0]
 
@@ -328,7 +328,7 @@ def test_a_submission_from_elsewhere_is_refused_and_marked_when_forced(workspace
     path.write_text("PredictionString,image_id\n" + "\n".join(rows) + "\n")
     with pytest.raises(UserError, match="not known what the teacher theirs was trained on"):
         workspace.make(predictions=path)
-    note = workspace.make(predictions=path, force=True).info["boxcamp"]
+    note = workspace.make(predictions=path, allow_leak=True).info["boxcamp"]
     assert note["pseudo_images"] == TEST_IMAGES
     assert "not known" in note["leaked"][0]
 
@@ -411,7 +411,7 @@ def test_a_broken_test_image_is_no_training_image(workspace):
 
 def fold_options(workspace, predictions: str) -> list[str]:
     return [
-        "pseudo", "--folds", "0,1,2",
+        "pseudo", "--fold", "0,1,2",
         "--train", str(workspace.work / "folds/train_{fold}.json"),
         "--test", str(workspace.data / "test.json"),
         "--predictions", str(workspace.work / predictions),
@@ -503,8 +503,8 @@ def test_thresholds_for_a_precision_through_the_command(workspace):
         (["--class-threshold", "bag"], "--class-threshold is 'bag'"),
         (["--class-threshold", "bag=high"], "--class-threshold is 'bag=high'"),
         (["--class-threshold", "bag=0.5"], "no class 'bag'"),
-        (["--folds", "a,b"], "--folds is 'a,b'"),
-        (["--folds", "0,1"], "--train is the same file for every fold"),
+        (["--fold", "a,b"], "--fold is 'a,b'"),
+        (["--fold", "0,1"], "--train is the same file for every fold"),
         (["--weight", "half"], "'half' is not one of"),
         (["--out", "/dev/null/pseudo.json"], "a file stands where a folder is needed"),
     ],

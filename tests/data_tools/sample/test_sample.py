@@ -215,8 +215,8 @@ def test_another_sample_is_replaced_only_with_force(tmp_path):
     write_sample(tmp_path, first, tick=nothing)
     with pytest.raises(UserError, match="drawn with other parameters") as caught:
         write_sample(tmp_path, second, tick=nothing)
-    assert "--force" in caught.value.next_step
-    assert write_sample(tmp_path, second, force=True, tick=nothing) == "drawn"
+    assert "--overwrite" in caught.value.next_step
+    assert write_sample(tmp_path, second, overwrite=True, tick=nothing) == "drawn"
     assert len(read_coco(tmp_path / "train.json").images) == 2
     # Pictures of the first sample that the second does not have are gone.
     assert sorted(p.name for p in (tmp_path / "train").iterdir()) == ["0000.jpg", "0001.jpg"]
@@ -224,9 +224,9 @@ def test_another_sample_is_replaced_only_with_force(tmp_path):
 
 def test_someones_own_data_is_never_overwritten(tmp_path):
     (tmp_path / "train.json").write_text("mine")
-    for force in (False, True):
+    for overwrite in (False, True):
         with pytest.raises(UserError, match="not the sample"):
-            write_sample(tmp_path, SMALL, force=force, tick=nothing)
+            write_sample(tmp_path, SMALL, overwrite=overwrite, tick=nothing)
     assert (tmp_path / "train.json").read_text() == "mine"
 
 

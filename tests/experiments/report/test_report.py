@@ -419,7 +419,9 @@ def test_viewers_take_turns():
 def test_report_command(space, tmp_path):
     out = tmp_path / "page.html"
     arguments = ["--work", str(space.work), "--data", str(space.data), "--out", str(out)]
-    outcome = CliRunner().invoke(main, ["report", *arguments, "--images", "2", "--samples", "100"])
+    outcome = CliRunner().invoke(
+        main, ["report", *arguments, "--pictures", "2", "--samples", "100"]
+    )
     assert outcome.exit_code == 0
     assert f"{out}: " in outcome.output
     assert "competition mAP50" in outcome.output

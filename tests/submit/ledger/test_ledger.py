@@ -184,7 +184,7 @@ def test_command_enters_scores_and_shows(tmp_path, submission):
     ledger = ("--ledger", tmp_path / "ledger.csv")
     assert "no submissions yet" in run(*ledger).output
     assert not (tmp_path / "ledger.csv").exists()
-    result = run(submission, *ledger, "--validation", tmp_path / "val.parquet", "--truth",
+    result = run(submission, *ledger, "--predictions", tmp_path / "val.parquet", "--truth",
                  tmp_path / "truth.json")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "0.5000 [" in result.output
@@ -200,9 +200,9 @@ def test_command_enters_scores_and_shows(tmp_path, submission):
 
 def test_command_refuses_half_given_options(tmp_path, submission):
     assert run("--leaderboard", "0.5").exit_code == 2
-    result = run(submission, "--ledger", tmp_path / "l.csv", "--validation", "x.parquet")
+    result = run(submission, "--ledger", tmp_path / "l.csv", "--predictions", "x.parquet")
     assert result.exit_code == 2
-    assert "--validation with --truth" in result.output
+    assert "--predictions with --truth" in result.output
     result = run(tmp_path / "none.csv", "--ledger", tmp_path / "l.csv")
     assert result.exit_code == 2
     assert "the submission does not exist" in result.output

@@ -184,10 +184,10 @@ def test_teachers_that_saw_the_validation_fold_are_refused(root: Path, tmp_path:
     request = tiny_request(here, pseudo=pseudo)
     with pytest.raises(UserError, match="trained on 2 of its 4 images") as caught:
         train(request, quiet_console())
-    assert "--force" in caught.value.next_step
+    assert "--allow-leak" in caught.value.next_step
     assert not (here / "work" / "runs").exists()
 
-    train(dataclasses.replace(request, force=True, epochs=1), quiet_console())
+    train(dataclasses.replace(request, allow_leak=True, epochs=1), quiet_console())
     paths = paths_of(here, "yolox-pseudo1")
     record = json.loads(paths.run_json.read_text())
     assert len(record["leaked"]) == 1

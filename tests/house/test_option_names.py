@@ -1,0 +1,67 @@
+"""One name per meaning over all command lines; former names end with the present one."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+import pytest
+from click.testing import CliRunner
+
+PACKAGES = ("data_tools", "models", "ensemble", "submit", "experiments")
+MAINS = {package: importlib.import_module(f"{package}.cli").main for package in PACKAGES}
+COMMANDS = {
+    f"{package} {name}": command
+    for package, main in MAINS.items()
+    for name, command in main.commands.items()
+}
+FORMER = [
+    (*where.split(), former, present)
+    for where, command in COMMANDS.items()
+    for former, present in command.renamed.items()
+]
+# Names that nothing may have any more, for they said something else elsewhere or several things.
+GONE = {"--force", "--force-leaked", "--bootstrap", "--image-root", "--validation"}
+
+
+def options_of(command: click.Command) -> dict[str, click.Option]:
+    return {
+        name: parameter
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for name in (*parameter.opts, *parameter.secondary_opts)
+    }
+
+
+def test_there_are_former_names_to_ask_about():
+    assert len(FORMER) > 10
+
+
+@pytest.mark.parametrize(("package", "name", "former", "present"), FORMER)
+def test_a_former_name_is_refused_with_the_present_one(package, name, former, present):
+    options = options_of(COMMANDS[f"{package} {name}"])
+    assert present.split()[0] in options
+    assert former not in options
+    # `--json FILE`: where any number of arguments may come, a .json file; else one too many.
+    words = former.replace("FILE", "out.json").split()
+    if " " in former:
+        words = ["a", *words, *(["--truth", "t.json"] if "--truth" in options else [])]
+    outcome = CliRunner().invoke(MAINS[package], [name, *words])
+    assert outcome.exit_code == 2
+    assert f"{former} is called {present} now" in outcome.stderr
+    assert outcome.stdout == ""
+
+
+def test_an_option_is_a_flag_everywhere_or_nowhere():
+    kinds: dict[str, set[bool]] = {}
+    for command in COMMANDS.values():
+        for name, option in options_of(command).items():
+            kinds.setdefault(name, set()).add(option.is_flag)
+    assert [name for name, found in kinds.items() if len(found) > 1] == []
+    assert not GONE & set(kinds)
+
+
+@pytest.mark.parametrize("where", COMMANDS)
+def test_every_option_says_what_it_does(where):
+    options = options_of(COMMANDS[where]).items()
+    assert [name for name, option in options if not option.help] == []
