@@ -32,7 +32,7 @@ from benchmarks.training_peers import (
     draw_batch,
     upstreams_ways,
 )
-from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_model
+from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_network
 
 MODELS = ("tood", "tood_dcn", "retinanet", "yolox")
 WINDOW = 10
@@ -61,7 +61,7 @@ def loss_curve(
     peer = build_peer(config, variant, device)
     if perturbation_seed is not None:
         _perturb(peer.model, perturbation_seed)
-    set_epoch_on_model(peer.model, config, EPOCH)
+    set_epoch_on_network(peer.model, config, EPOCH)
     size, batch = config["image_size_wh"][0], config["batch_size"]
     losses = []
     with upstreams_ways(variant.is_stock):

@@ -36,7 +36,7 @@ from benchmarks.training_peers import (
     upstreams_ways,
 )
 from models.engine.data.sample import Sample
-from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_model
+from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_network
 
 MODELS = ("tood", "tood_dcn", "retinanet", "yolox")
 TURNS = 2
@@ -70,7 +70,7 @@ def measure(
     in_turn = 1 + math.ceil(steps / TURNS)
     for turn in range(TURNS):
         for variant, peer in peers.items():
-            set_epoch_on_model(peer.model, config, EPOCH)
+            set_epoch_on_network(peer.model, config, EPOCH)
             batches = [draw_batch(size, batch, turn * in_turn + n) for n in range(in_turn)]
             with upstreams_ways(variant.is_stock):
                 _warm_up(peer.step, batches[0], results[variant.name], device)

@@ -20,7 +20,7 @@ from torch import nn
 from models.engine.config.resolve import resolve_config
 from models.engine.data.sample import Sample
 from models.engine.libraries.mmdet.batch import to_model_inputs
-from models.engine.libraries.mmdet.build import build_detector
+from models.engine.libraries.mmdet.detector import MmdetDetector
 from models.engine.libraries.mmdet.tood_loss import BatchedTaskAlignment
 from models.engine.ops.freed_memory import freed_memory_kept
 from models.engine.training.distributed import World
@@ -136,18 +136,19 @@ def upstreams_ways(active: bool) -> Iterator[None]:
 def build_peer(config: Mapping[str, Any], variant: Variant, device: torch.device) -> Peer:
     """Build a model with random weights, equal for all variants, and its way to train."""
     torch.manual_seed(0)
-    model = build_detector(config).to(device).train()
+    detector = MmdetDetector(config).to(device)
+    detector.train()
     if variant.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+        detector.to(memory_format=torch.channels_last)
     if variant.compiled:
-        model.backbone.compile()
-        model.neck.compile()
+        detector.compile()
+    model = detector.network
     if variant.is_stock:
         optimizer = build_optimizer(model, config["optimizer"], fused=False)
         return Peer(model, optimizer, _stock_step(model, optimizer, config, variant, device))
     optimizer = build_optimizer(model, config["optimizer"])
     stepper = Stepper(
-        model,
+        detector,
         optimizer,
         precision=variant.precision,
         clip_grad_norm=config["clip_grad_norm"],

@@ -15,6 +15,7 @@ from data_tools.ground.files import sha256_of_file
 from data_tools.ground.paths import DataPaths, RunPaths, WorkPaths
 from data_tools.predictions.files import require_parquet_name, write_predictions
 from data_tools.predictions.table import Predictions
+from models.engine.libraries.choice import prediction_of
 from models.engine.runs.folder import read_config, read_run, run_provenance
 from models.engine.runs.training_data import require_images
 from models.engine.training.device import choose_device
@@ -75,11 +76,7 @@ def predict(request: PredictRequest, console: Console) -> PredictedFile:
     require_parquet_name(out)
     provenance = run_provenance(record, coco, views)
     device = choose_device(request.device)
-    if get_model(config["model"]).library == "ultralytics":
-        from models.engine.libraries.ultralytics.predict import predict_yolo11 as predict_library
-    else:
-        from models.engine.training.tta import predict_views as predict_library
-    predictions, seconds = predict_library(
+    predictions, seconds = prediction_of(get_model(config["model"]).library)(
         paths,
         config,
         coco,

@@ -12,6 +12,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths, WorkPaths
 from data_tools.ground.run_names import RunName, build, checked_name
 from models.engine.config.resolve import resolve_config
+from models.engine.libraries.choice import training_of
 from models.engine.runs.folder import existing_run, read_run, refuse_other_data, sole_trainer
 from models.engine.runs.leaks import leak_reasons
 from models.engine.runs.record import close_run_folder, data_record, open_run_folder
@@ -96,10 +97,7 @@ def prepare(request: TrainRequest) -> tuple[PreparedRun, str]:
 def _train_with(
     library: str, run: PreparedRun, is_main: bool, console: Console
 ) -> Mapping[str, Any]:
-    if library == "ultralytics":
-        from models.engine.libraries.ultralytics.train import train_yolo11 as train_library
-    else:
-        from models.engine.libraries.mmdet.session import train_detector as train_library
+    train_library = training_of(library)
     if not is_main:
         return train_library(run, console)
     with sole_trainer(run.paths):

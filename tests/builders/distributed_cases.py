@@ -16,8 +16,6 @@ from torch import nn
 
 from models.engine.config.resolve import resolve_config
 from models.engine.data.sample import Sample
-from models.engine.libraries.mmdet.box_weights import use_box_weights
-from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_model
 from models.engine.training.distributed import World, process_group, world_from_environment
 from models.engine.training.optimizer import build_optimizer
 from models.engine.training.resuming.random_state import seed_everything
@@ -58,29 +56,29 @@ def _run_case(world: World, name: str, epoch: int, weight: float) -> list[dict[s
     share = len(BOXES) // world.size
     results = []
     for step in range(STEPS):
-        batch = [_sample(10 * step + image, boxes, weight) for image, boxes in enumerate(BOXES)]
+        batch = [sample(10 * step + image, boxes, weight) for image, boxes in enumerate(BOXES)]
         done = stepper.step(batch[world.rank * share :][:share], 1)
         results.append({"loss": done.loss, "norm": done.gradient_norm, **done.losses})
     return results
 
 
 def _stepper(world: World, name: str, epoch: int, weight: float) -> Stepper:
-    from models.engine.libraries.mmdet.build import build_detector
+    from models.engine.libraries.mmdet.detector import MmdetDetector
 
     overrides = ["schedule.no_augment_epochs=2", "optimizer.type=SGD", "optimizer.lr=0.002"]
     config = resolve_config(name, "smoke", categories=CATEGORIES, overrides=overrides)
     seed_everything(0)
-    model = build_detector(config)
+    detector = MmdetDetector(config)
     if weight != 1:
-        use_box_weights(model.bbox_head)
-    set_epoch_on_model(model, config, epoch)
-    model.train()
-    for module in model.modules():
+        detector.use_box_weights()
+    detector.set_epoch(epoch)
+    detector.train()
+    for module in detector.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()  # the statistics of a batch are shared on GPUs only
     return Stepper(
-        model,
-        build_optimizer(model, config["optimizer"], fused=False),
+        detector,
+        build_optimizer(detector, config["optimizer"], fused=False),
         precision="fp32",
         clip_grad_norm=None,
         device=torch.device("cpu"),
@@ -88,7 +86,7 @@ def _stepper(world: World, name: str, epoch: int, weight: float) -> Stepper:
     )
 
 
-def _sample(number: int, boxes: list[list[int]], weight: float) -> Sample:
+def sample(number: int, boxes: list[list[int]], weight: float) -> Sample:
     generator = torch.Generator().manual_seed(number)
     # Only the first box of an image is soft.
     weights = torch.tensor([weight, 1.0, 1.0])[: len(boxes)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from data_tools.ground.files import write_json
-from data_tools.ground.paths import WorkPaths
+from data_tools.ground.paths import RunPaths, WorkPaths
 from models.engine.runs.folder import (
     clear_results,
     discard_unless_begun,
@@ -84,3 +85,20 @@ def close_run_folder(run: PreparedRun, error: BaseException, *, is_stop: bool) -
         update_run(run.paths, state="interrupted" if is_stop else "failed")
         if not isinstance(error, SmallerPassesNeeded):
             discard_unless_begun(run.paths)
+
+
+def finish_run(paths: RunPaths, best: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
+    """Mark a run as finished.
+
+    Args:
+        paths: its folder.
+        best: checkpoint of its best epoch.
+        **facts: further entries of `run.json`.
+
+    Returns:
+        The content of `finished.json`: the best epoch and its validation scores.
+    """
+    finished = {"epoch": best["epoch"], "val": best["val"]}
+    update_run(paths, state="finished", finished=now_text(), **facts)
+    write_json(paths.finished_json, finished)
+    return finished

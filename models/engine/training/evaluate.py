@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.utils.data import Subset
 
 from data_tools.coco.dataset import CocoDataset
@@ -18,6 +17,7 @@ from data_tools.ground.errors import UserError
 from data_tools.predictions.provenance import Provenance
 from data_tools.predictions.table import Predictions, predictions_from_rows
 from models.engine.data.loader import eval_loader
+from models.engine.detector import DetectedBoxes, Detector
 from models.engine.training.distributed import World, gather_objects
 from models.engine.training.memory import is_out_of_memory
 from models.engine.training.step import autocast
@@ -54,7 +54,7 @@ def eval_dataset(
 
 
 def detect(
-    model: nn.Module,
+    detector: Detector,
     dataset: EvalDataset,
     *,
     device: torch.device,
@@ -67,9 +67,9 @@ def detect(
     """Run the detector over every image, shared out over the processes.
 
     Args:
-        model: mmdet detector on `device`; put into evaluation mode and back.
+        detector: on `device`; put into evaluation mode and back.
         dataset: images with the scale that maps boxes back to their pixels.
-        device: where the model is.
+        device: where the detector is.
         precision: fp32, bf16 or fp16.
         batch_size: images at once.
         workers: processes that load images.
@@ -82,26 +82,26 @@ def detect(
     world = world or World()
     mine = Subset(dataset, range(world.rank, len(dataset), world.size))
     loader = eval_loader(mine, batch_size, min(workers, len(mine)))
-    was_training = model.training
-    model.eval()
+    was_training = detector.training
+    detector.eval()
     found: list[Detections] = []
     try:
         for samples in loader:
-            found += _detect_in_memory(model, samples, device, precision)
+            found += _detect_in_memory(detector, samples, device, precision)
             report(len(samples))
     finally:
-        model.train(was_training)
+        detector.train(was_training)
     shares = gather_objects(found, world)
     by_id = {each.image_id: each for share in shares for each in share}
     return [by_id[image_id] for image_id in dataset.table.image_ids.tolist()]
 
 
 def _detect_in_memory(
-    model: nn.Module, samples: Sequence[EvalSample], device: torch.device, precision: str
+    detector: Detector, samples: Sequence[EvalSample], device: torch.device, precision: str
 ) -> list[Detections]:
     """Detect in a batch, or in its halves where the batch does not fit into memory."""
     try:
-        return _detect_batch(model, samples, device, precision)
+        return _detect_batch(detector, samples, device, precision)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -118,42 +118,24 @@ def _detect_in_memory(
     return [
         detections
         for half in (samples[:middle], samples[middle:])
-        for detections in _detect_in_memory(model, half, device, precision)
+        for detections in _detect_in_memory(detector, half, device, precision)
     ]
 
 
 @torch.no_grad()
 def _detect_batch(
-    model: nn.Module, samples: Sequence[EvalSample], device: torch.device, precision: str
+    detector: Detector, samples: Sequence[EvalSample], device: torch.device, precision: str
 ) -> list[Detections]:
-    data = model.data_preprocessor(_eval_inputs(samples), False)
     with autocast(precision, device):
-        # Not rescaled: the sample knows the way back from its view to the image file.
-        results = model.predict(data["inputs"], data["data_samples"], rescale=False)
-    return [
-        _to_detections(sample, result.pred_instances)
-        for sample, result in zip(samples, results, strict=True)
-    ]
+        found = detector.predict(samples)
+    return [_to_detections(sample, boxes) for sample, boxes in zip(samples, found, strict=True)]
 
 
-def _eval_inputs(samples: Sequence[EvalSample]) -> dict[str, Any]:
-    from models.engine.libraries.mmdet.library import DetDataSample
-
-    def metainfo(sample: EvalSample) -> dict[str, Any]:
-        shape = sample.size_wh[::-1]
-        return {"img_shape": shape, "ori_shape": shape, "scale_factor": (1.0, 1.0)}
-
-    return {
-        "inputs": [sample.image for sample in samples],
-        "data_samples": [DetDataSample(metainfo=metainfo(sample)) for sample in samples],
-    }
-
-
-def _to_detections(sample: EvalSample, instances: Any) -> Detections:
-    boxes = sample.boxes_to_original(instances.bboxes.float().cpu().numpy()).astype(np.float32)
+def _to_detections(sample: EvalSample, found: DetectedBoxes) -> Detections:
+    boxes = sample.boxes_to_original(found.boxes_xyxy.float().cpu().numpy()).astype(np.float32)
     boxes = clip_boxes(boxes, sample.original_size_wh)
-    scores = instances.scores.float().clamp(0, 1).cpu().numpy()
-    labels = instances.labels.cpu().numpy()
+    scores = found.scores.float().clamp(0, 1).cpu().numpy()
+    labels = found.labels.cpu().numpy()
     keep = has_positive_area(boxes) & np.isfinite(scores)
     return Detections(sample.image_id, boxes[keep], scores[keep], labels[keep])
 

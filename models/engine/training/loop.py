@@ -8,11 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from data_tools.ground.paths import RunPaths
 from models.engine.data.loader import train_loader
-from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_model
+from models.engine.detector import Detector
 from models.engine.training.distributed import (
     World,
     broadcast_from_main,
@@ -24,6 +22,7 @@ from models.engine.training.memory import MicroBatches
 from models.engine.training.optimizer import set_learning_rate
 from models.engine.training.resuming.checkpoint import load_weights, save_checkpoint, save_last
 from models.engine.training.resuming.interrupt import Interruption, InterruptRequest
+from models.engine.training.resuming.position import Position
 from models.engine.training.resuming.random_state import capture_random_state, restore_random_state
 from models.engine.training.schedule import learning_rate_factor
 from models.engine.training.step import NonFiniteLossError, Stepper, StepResult
@@ -38,39 +37,18 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Progress:
-    """Where a run stands; everything here is plain numbers and goes into the checkpoint.
-
-    Attributes:
-        epoch: the epoch being trained, from 0.
-        step: optimizer steps done in it.
-        seconds: training time so far, validation included, over all starts.
-        loss_sum: sum of the losses of this epoch's steps.
-        best_score: highest validation score so far; -1 before the first.
-        best_epoch: the epoch of that score.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    loss_sum: float = 0.0
-    best_score: float = -1.0
-    best_epoch: int = -1
-
-
-@dataclass
 class Trainer:
     """Trains one detector; every collaborator is given.
 
     Attributes:
         config: resolved config of the run.
         paths: run folder.
-        model: the detector, on its device.
+        detector: on its device.
         stepper: does the optimizer steps.
         average: average of the weights, or None.
         dataset, sampler: training samples and their order.
-        evaluate: given the epoch (from 0), returns the validation scores of the model as it is.
-        micro_batches: how many images go through the model at once.
+        evaluate: given the epoch (from 0), returns the validation scores of the detector as it is.
+        micro_batches: how many images go through the detector at once.
         world: the processes that train together.
         log, display: where numbers go.
         interrupt: the user's request to stop.
@@ -78,7 +56,7 @@ class Trainer:
 
     config: Mapping[str, Any]
     paths: RunPaths
-    model: nn.Module
+    detector: Detector
     stepper: Stepper
     average: WeightAverage | None
     dataset: TrainDataset
@@ -89,7 +67,7 @@ class Trainer:
     log: MetricsLog | None
     display: Display
     interrupt: InterruptRequest
-    progress: Progress = field(default_factory=Progress)
+    position: Position = field(default_factory=Position)
 
     def __post_init__(self) -> None:
         self._loader = train_loader(
@@ -111,30 +89,30 @@ class Trainer:
     @property
     def global_step(self) -> int:
         """Optimizer steps done over all epochs."""
-        return self.progress.epoch * self.steps_per_epoch + self.progress.step
+        return self.position.epoch * self.steps_per_epoch + self.position.step
 
-    def train(self) -> Progress:
+    def train(self) -> Position:
         """Train until the last epoch.
 
         Raises:
             Interruption: the user asked to stop; the checkpoint is saved.
             NonFiniteLossError: with the samples of the batch as `samples`.
         """
-        while self.progress.epoch < self.config["epochs"]:
+        while self.position.epoch < self.config["epochs"]:
             self._train_epoch()
             self._finish_epoch()
-        return self.progress
+        return self.position
 
     def _train_epoch(self) -> None:
-        progress = self.progress
-        set_epoch_on_model(self.model, self.config, progress.epoch)
-        self.model.train()
-        self.sampler.set_epoch(progress.epoch, progress.step)
+        position = self.position
+        self.detector.set_epoch(position.epoch)
+        self.detector.train()
+        self.sampler.set_epoch(position.epoch, position.step)
         self.display.begin_epoch(
-            progress.epoch, self.config["epochs"], self.steps_per_epoch, progress.step
+            position.epoch, self.config["epochs"], self.steps_per_epoch, position.step
         )
         self._speed.restart()
-        if progress.step == self.steps_per_epoch:
+        if position.step == self.steps_per_epoch:
             return  # killed between this epoch's last checkpoint and the end of its validation
         try:
             for samples in self._loader:
@@ -156,9 +134,9 @@ class Trainer:
             error.samples = samples
             raise
         if self.average is not None:
-            self.average.update(self.model)
-        self.progress.step += 1
-        self.progress.loss_sum += result.loss
+            self.average.update(self.detector)
+        self.position.step += 1
+        self.position.loss_sum += result.loss
         self._count_time()
         self._speed.add(self.sampler.batch_size)
         self._show_step(result, rate)
@@ -171,29 +149,29 @@ class Trainer:
         return float(self.config["optimizer"]["lr"]) * factor
 
     def _show_step(self, result: StepResult, rate: float) -> None:
-        progress = self.progress
+        position = self.position
         left = self.config["epochs"] * self.steps_per_epoch - self.global_step
         speed = self._speed.images_per_second
         eta = left * self.sampler.batch_size / speed
-        self.display.step(progress.step, result.loss, speed, eta)
-        is_last = progress.step == self.steps_per_epoch
+        self.display.step(position.step, result.loss, speed, eta)
+        is_last = position.step == self.steps_per_epoch
         if self.log and (is_last or self.global_step % self.config["log"]["every_steps"] == 0):
             self.log.write(
                 {
                     "kind": "step",
-                    "epoch": progress.epoch,
+                    "epoch": position.epoch,
                     "step": self.global_step,
                     "loss": result.loss,
                     "losses": result.losses,
                     "gradient_norm": _finite_or_none(result.gradient_norm),
                     "lr": rate,
                     "images_per_second": speed,
-                    "seconds": progress.seconds,
+                    "seconds": position.seconds,
                 }
             )
 
     def _save_or_stop(self) -> None:
-        options, step = self.config["checkpoint"], self.progress.step
+        options, step = self.config["checkpoint"], self.position.step
         due_by_time = time.monotonic() - self._last_save > 60 * options["every_minutes"]
         due_by_step = options["every_steps"] and self.global_step % options["every_steps"] == 0
         # All processes must take the same branch: saving gathers from every one.
@@ -210,64 +188,64 @@ class Trainer:
         raise Interruption(signal_number)
 
     def _finish_epoch(self) -> None:
-        progress = self.progress
+        position = self.position
         with self._averaged_weights():
             # Only the main process's weights are saved: the score must be theirs.
-            broadcast_from_main(self.model, self.world)
-            scores = dict(self.evaluate(progress.epoch))
+            broadcast_from_main(self.detector, self.world)
+            scores = dict(self.evaluate(position.epoch))
             self._count_time()
             is_best = self._note_best(scores)
             if is_best and self.world.is_main:
                 save_checkpoint(self.paths.best_checkpoint, self._weights(scores))
         record = {
             "kind": "epoch",
-            "epoch": progress.epoch,
+            "epoch": position.epoch,
             "step": self.global_step,
-            "train_loss": progress.loss_sum / max(progress.step, 1),
+            "train_loss": position.loss_sum / max(position.step, 1),
             "val": scores,
-            "seconds": progress.seconds,
+            "seconds": position.seconds,
         }
         if self.log:
             self.log.write(record)
         self.display.end_epoch(record, is_best)
-        progress.epoch += 1
-        progress.step = 0
-        progress.loss_sum = 0.0
+        position.epoch += 1
+        position.step = 0
+        position.loss_sum = 0.0
 
     def _note_best(self, scores: Mapping[str, Any]) -> bool:
         score = scores.get("competition_map50")
         score = -0.5 if score is None else float(score)
-        if score < self.progress.best_score:
+        if score < self.position.best_score:
             return False
-        self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
+        self.position.best_score, self.position.best_epoch = score, self.position.epoch
         return True
 
     def _averaged_weights(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.average is None else self.average.applied_to(self.model)
+        return nullcontext() if self.average is None else self.average.applied_to(self.detector)
 
     def _weights(self, scores: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "model": self.model.state_dict(),
+            "model": self.detector.state_dict(),
             "config": dict(self.config),
-            "epoch": self.progress.epoch,
+            "epoch": self.position.epoch,
             "val": dict(scores),
         }
 
     def save(self) -> None:
         """Write everything that resuming needs; nothing if that was just done."""
         self._last_save = time.monotonic()
-        position = (self.progress.epoch, self.progress.step)
-        if position == self._saved_at:
+        here = (self.position.epoch, self.position.step)
+        if here == self._saved_at:
             return
-        self._saved_at = position
+        self._saved_at = here
         random_states = gather_objects(capture_random_state(), self.world)
         if not self.world.is_main:
             return
         save_last(
             self.paths,
             {
-                "progress": asdict(self.progress),
-                "model": self.model.state_dict(),
+                "progress": asdict(self.position),
+                "model": self.detector.state_dict(),
                 "optimizer": self.stepper.optimizer.state_dict(),
                 "scaler": self.stepper.scaler.state_dict(),
                 "average": None if self.average is None else self.average.state_dict(),
@@ -279,8 +257,8 @@ class Trainer:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from what `save` wrote."""
-        self.progress = Progress(**state["progress"])
-        load_weights(self.model, state["model"])
+        self.position = Position(**state["progress"])
+        load_weights(self.detector, state["model"])
         self.stepper.optimizer.load_state_dict(state["optimizer"])
         self.stepper.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
@@ -293,11 +271,11 @@ class Trainer:
                 "the samples are the same, random numbers inside the model are not"
             )
         self.micro_batches.size = min(self.micro_batches.size, state["micro_batch"])
-        self._saved_at = (self.progress.epoch, self.progress.step)
+        self._saved_at = (self.position.epoch, self.position.step)
 
     def _count_time(self) -> None:
         now = time.monotonic()
-        self.progress.seconds += now - self._clock
+        self.position.seconds += now - self._clock
         self._clock = now
 
 

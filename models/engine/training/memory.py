@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from data_tools.ground.errors import UserError
 from models.engine.runs.restart import SmallerPassesNeeded
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -95,3 +97,10 @@ class MicroBatches:
             f"{self.parts} passes per step; the batch stays {self.batch_size} "
             "(losses are normalized per pass, BN statistics are taken per pass)"
         )
+
+
+def split_batch(batch: Sequence[Item], parts: int) -> list[list[Item]]:
+    """Split a batch into at most `parts` passes of nearly equal length, in order, none empty."""
+    parts = max(1, min(parts, len(batch)))
+    bounds = [round(part * len(batch) / parts) for part in range(parts + 1)]
+    return [list(batch[a:b]) for a, b in pairwise(bounds)]

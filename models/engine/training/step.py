@@ -6,14 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from models.engine.libraries.mmdet.batch import split_batch, to_model_inputs
+from models.engine.detector import Detector
 from models.engine.training.distributed import World, mean_over_processes
+from models.engine.training.memory import split_batch
 
 if TYPE_CHECKING:
     from models.engine.data.sample import Sample
@@ -22,11 +25,18 @@ AUTOCAST_DTYPE = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class NonFiniteLossError(Exception):
-    """The loss or its gradient is NaN or infinite; the weights are still those before the step."""
+    """The loss or its gradient is NaN or infinite; the weights are still those before the step.
+
+    Attributes:
+        losses: by name.
+        gradient_norm: of all parameters together.
+        samples: the batch; the loop, which knows it, notes it.
+    """
 
     def __init__(self, losses: Mapping[str, float], gradient_norm: float) -> None:
         super().__init__("non-finite loss")
         self.losses = dict(losses)
+        self.samples: Sequence[Sample] = ()
         self.gradient_norm = gradient_norm
 
 
@@ -50,17 +60,17 @@ class Stepper:
     """Does optimizer steps on a detector.
 
     Args:
-        model: mmdet detector on its device.
-        optimizer: over the model's parameters.
+        detector: on its device.
+        optimizer: over the detector's parameters.
         precision: fp32, bf16 or fp16 (autocast; fp16 with loss scaling).
         clip_grad_norm: largest norm of the gradient; None does not clip.
-        device: where the model is.
+        device: where the detector is.
         world: the processes that train together; gradients are averaged over them.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        detector: Detector,
         optimizer: torch.optim.Optimizer,
         *,
         precision: str,
@@ -68,15 +78,15 @@ class Stepper:
         device: torch.device,
         world: World,
     ) -> None:
-        self.model = model
+        self.detector = detector
         self.optimizer = optimizer
         self.precision = precision
         self.device = device
         self.world = world
         self.max_norm = math.inf if clip_grad_norm is None else float(clip_grad_norm)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.scaler = torch.amp.grad_scaler.GradScaler(device.type, enabled=precision == "fp16")
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._forward = model if world.size == 1 else _distributed(model, device)
+        self._forward = detector if world.size == 1 else _distributed(detector, device)
 
     def step(self, samples: Sequence[Sample], parts: int) -> StepResult:
         """Do one step on a batch in `parts` passes.
@@ -99,11 +109,11 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _backward(self, samples: Sequence[Sample], share: float) -> dict[str, torch.Tensor]:
-        data = self.model.data_preprocessor(to_model_inputs(samples), True)
         with autocast(self.precision, self.device):
-            losses = self._forward(data["inputs"], data["data_samples"], mode="loss")
-            loss, named = self.model.parse_losses(losses)
+            losses = self._forward(samples)
+            loss = reduce(add, losses.values())
         self.scaler.scale(loss * share).backward()
+        named = {"loss": loss, **losses}
         return {name: value.detach().float() * share for name, value in named.items()}
 
     def _update(self, totals: dict[str, torch.Tensor]) -> StepResult:
@@ -125,10 +135,11 @@ class Stepper:
         return StepResult(total, losses, gradient_norm)
 
     def _without_synchronization(self) -> AbstractContextManager[Any]:
-        is_distributed = isinstance(self._forward, DistributedDataParallel)
-        return self._forward.no_sync() if is_distributed else nullcontext()
+        if isinstance(self._forward, DistributedDataParallel):
+            return self._forward.no_sync()
+        return nullcontext()
 
 
-def _distributed(model: nn.Module, device: torch.device) -> DistributedDataParallel:
+def _distributed(detector: Detector, device: torch.device) -> DistributedDataParallel:
     devices = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
+    return DistributedDataParallel(detector, device_ids=devices, broadcast_buffers=False)

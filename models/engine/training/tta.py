@@ -18,10 +18,12 @@ from data_tools.predictions.table import Predictions, predictions_from_rows
 from models.engine.runs.folder import require_best_checkpoint
 
 if TYPE_CHECKING:
+    from models.engine.detector import BuildDetector, Detector
     from models.engine.training.evaluate import Detections
 
 
 def predict_views(
+    build: BuildDetector,
     paths: RunPaths,
     config: Mapping[str, Any],
     coco: CocoDataset,
@@ -36,23 +38,36 @@ def predict_views(
 ) -> tuple[Predictions, dict[str, float]]:
     """Predict every image in every view with the run's best weights.
 
+    Args:
+        build: builds the detector from the run's config.
+        paths: run folder.
+        config: the run's.
+        coco: the images; boxes are not read.
+        image_root: folder that file names are relative to.
+        views: names, see `models.engine.data.views`; "plain" is the picture as it is.
+        provenance: of the predictions; names the same views.
+        device: "cpu" or "cuda".
+        batch_size: images at once.
+        workers: processes that load images.
+        console: where progress is shown.
+
     Returns:
         Predictions whose `views` column says which view a box comes from, and the seconds that
         each view took.
     """
     import torch
 
-    from models.engine.libraries.mmdet.assembly import in_wanted_layout
+    from models.engine.training.device import placed
     from models.engine.training.evaluate import detect, eval_dataset
 
     torch_device = torch.device(device)
-    model = in_wanted_layout(load_trained(paths, config).to(torch_device), config)
+    detector = placed(load_trained(build, paths, config), torch_device, config)
     with ProgressBar(console=console, disable=not console.is_terminal) as bar:
 
         def detect_view(view: str) -> list[Detections]:
             task = bar.add_task(view, total=len(coco.images))
             return detect(
-                model,
+                detector,
                 eval_dataset(config, coco, image_root, view),
                 device=torch_device,
                 precision=config["precision"],
@@ -93,16 +108,15 @@ def join_views(
     )
 
 
-def load_trained(paths: RunPaths, config: Mapping[str, Any]) -> Any:
+def load_trained(build: BuildDetector, paths: RunPaths, config: Mapping[str, Any]) -> Detector:
     """Return the detector with the weights of the run's best epoch.
 
     Raises:
         UserError: there is no such checkpoint yet, or it cannot be read.
     """
-    from models.engine.libraries.mmdet.build import build_detector
     from models.engine.training.resuming.checkpoint import load_checkpoint, load_weights
 
     require_best_checkpoint(paths)
-    model = build_detector(config)
-    load_weights(model, load_checkpoint(paths.best_checkpoint)["model"])
-    return model.eval()
+    detector = build(config)
+    load_weights(detector, load_checkpoint(paths.best_checkpoint)["model"])
+    return detector.eval()

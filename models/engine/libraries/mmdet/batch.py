@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
+    from models.engine.data.eval_dataset import EvalSample
     from models.engine.data.sample import Sample
     from models.engine.libraries.mmdet.library import DetDataSample
 
@@ -46,8 +46,15 @@ def _data_sample(sample: Sample) -> DetDataSample:
     return data_sample
 
 
-def split_batch(samples: Sequence[Sample], parts: int) -> list[list[Sample]]:
-    """Split a batch into at most `parts` runs of nearly equal length, in order, none empty."""
-    parts = max(1, min(parts, len(samples)))
-    bounds = [round(part * len(samples) / parts) for part in range(parts + 1)]
-    return [list(samples[a:b]) for a, b in pairwise(bounds)]
+def to_eval_inputs(samples: Sequence[EvalSample]) -> dict[str, Any]:
+    """Return the same for pictures to predict: there are no boxes."""
+    from models.engine.libraries.mmdet.library import DetDataSample
+
+    def metainfo(sample: EvalSample) -> dict[str, Any]:
+        shape = sample.size_wh[::-1]
+        return {"img_shape": shape, "ori_shape": shape, "scale_factor": (1.0, 1.0)}
+
+    return {
+        "inputs": [sample.image for sample in samples],
+        "data_samples": [DetDataSample(metainfo=metainfo(sample)) for sample in samples],
+    }

@@ -1,4 +1,4 @@
-"""Detectors as torch modules, built by mmdet from a resolved config."""
+"""mmdet's networks, built from a resolved config."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from models.engine.libraries.mmdet import modules
 from models.engine.libraries.mmdet.library import MODELS, ConfigDict, MMLogger
 
 
-def build_detector(config: Mapping[str, Any]) -> nn.Module:
-    """Build the detector of a resolved config, with freshly initialised weights.
+def build_network(config: Mapping[str, Any]) -> nn.Module:
+    """Build the network of a resolved config, with freshly initialised weights.
 
     The weights depend on torch's global generator: seed it before. Pretrained weights are not
     loaded here (see `models.engine.libraries.mmdet.pretrained`).
@@ -24,13 +24,13 @@ def build_detector(config: Mapping[str, Any]) -> nn.Module:
         config: what `resolve_config` returned; `architecture` and `classes` count.
 
     Returns:
-        mmdet's detector: `data_preprocessor`, `loss(inputs, samples)`, `predict(inputs, samples)`.
+        mmdet's module: `data_preprocessor`, `loss(inputs, samples)`, `predict(inputs, samples)`.
         Labels are indices into `config["classes"]`.
     """
-    detector = build_architecture(config["architecture"], len(config["classes"]))
+    network: Any = build_architecture(config["architecture"], len(config["classes"]))
     with _quiet_library():
-        detector.init_weights()
-    return detector
+        network.init_weights()
+    return network
 
 
 def build_architecture(architecture: Mapping[str, Any], class_count: int) -> nn.Module:

@@ -58,7 +58,7 @@ def load_initial_weights(model: nn.Module, config: Mapping[str, Any]) -> LoadRep
     """Load what the config's `init` names into a freshly built detector.
 
     Args:
-        model: from `models.engine.libraries.mmdet.build.build_detector`.
+        model: from `models.engine.libraries.mmdet.build.build_network`.
         config: resolved config; `init` is "none", "imagenet", "coco" or the path of a checkpoint.
 
     Returns:

@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from data_tools.ground.errors import UserError
-from data_tools.ground.files import write_json, write_text
+from data_tools.ground.files import write_text
 from models.engine.config.resolve import recipe_config
 from models.engine.libraries.ultralytics.arguments import check_supported, data_yaml
 from models.engine.libraries.ultralytics.dataset_files import WrittenSplit, check_sizes, write_split
 from models.engine.libraries.ultralytics.worker import ProcessFailedError, library_folder, run_job
-from models.engine.runs.folder import now_text, update_run
+from models.engine.runs.record import finish_run
 from models.engine.training.resuming.interrupt import InterruptRequest
-from models.engine.training.watching.metrics_log import (
-    MetricsLog,
-    TensorBoardWriter,
-    WandbWriter,
-    truncate_metrics,
-)
+from models.engine.training.watching.metrics_log import MetricsLog, open_log, truncate_metrics
 from models.engine.training.watching.progress import Display, make_display
 from models.registry import get_model
 
@@ -126,7 +121,6 @@ class Recorder:
         self._parameters = 0
         self._seconds = 0.0
         self._since = time.monotonic()
-        self._step_seconds = 0.0
 
     @property
     def has_begun(self) -> bool:
@@ -142,17 +136,12 @@ class Recorder:
         """Mark the run as finished and return the content of `finished.json`."""
         from models.engine.training.resuming.checkpoint import load_checkpoint
 
-        best = load_checkpoint(self._run.paths.best_checkpoint)
-        finished = {"epoch": best["epoch"], "val": best["val"]}
-        update_run(
+        return finish_run(
             self._run.paths,
-            state="finished",
-            finished=now_text(),
+            load_checkpoint(self._run.paths.best_checkpoint),
             parameters=self._parameters,
             minutes_per_epoch=self._seconds / 60 / self._run.config["epochs"],
         )
-        write_json(self._run.paths.finished_json, finished)
-        return finished
 
     def _on_message(self, event: dict[str, Any]) -> None:
         self._display.message(event["text"])
@@ -165,11 +154,7 @@ class Recorder:
         truncate_metrics(self._run.paths.metrics_jsonl, step, epoch)
         self._seconds = _last_seconds(self._run)
         self._since = time.monotonic()
-        writers: list[Any] = [TensorBoardWriter(self._run.paths.tensorboard, step)]
-        if self._run.request.wandb:
-            writers.append(WandbWriter(self._run.paths, self._run.config, self._run.name))
-        log = MetricsLog(self._run.paths.metrics_jsonl, writers)
-        self._log = self._stack.enter_context(log)
+        self._log = self._stack.enter_context(open_log(self._run, step))
 
     def _on_step(self, event: dict[str, Any]) -> None:
         epochs, done = self._run.config["epochs"], event["step_in_epoch"]

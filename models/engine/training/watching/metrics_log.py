@@ -6,11 +6,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_text
 from data_tools.ground.paths import RunPaths
+
+if TYPE_CHECKING:
+    from models.engine.runs.request import PreparedRun
 
 
 class Writer(Protocol):
@@ -55,6 +58,14 @@ class MetricsLog:
         self._file.close()
         for writer in self._writers:
             writer.close()
+
+
+def open_log(run: PreparedRun, last_step: int) -> MetricsLog:
+    """Return the log of a run that goes on after `last_step` (0: begins), with all its writers."""
+    writers: list[Writer] = [TensorBoardWriter(run.paths.tensorboard, last_step)]
+    if run.request.wandb:
+        writers.append(WandbWriter(run.paths, run.config, run.name))
+    return MetricsLog(run.paths.metrics_jsonl, writers)
 
 
 def _flat_numbers(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

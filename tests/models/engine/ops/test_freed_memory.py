@@ -15,8 +15,9 @@ from rich.console import Console
 from torch.utils.data import Dataset
 
 from models.engine.data.loader import BatchLoader
-from models.engine.libraries.mmdet import session
 from models.engine.ops.freed_memory import freed_memory_kept
+from models.engine.training import session
+from tests.builders.toy_detector import ToyDetector
 
 # A hundred times 64 MB, written and freed: how many pages did the system have to supply?
 COUNT_FAULTS = """
@@ -84,7 +85,7 @@ def test_training_keeps_memory_on_the_cpu(monkeypatch, device, wanted):
     monkeypatch.setattr(session, "torch_device", lambda name, world: torch.device(name))
     monkeypatch.setattr(session, "freed_memory_kept", asked)
     with pytest.raises(ReachedError):
-        session.train_detector(SimpleNamespace(device=device), Console())
+        session.train_detector(SimpleNamespace(device=device), Console(), ToyDetector)
 
 
 def test_an_inactive_block_asks_for_nothing(monkeypatch):

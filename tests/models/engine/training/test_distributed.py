@@ -104,17 +104,17 @@ SHORT_OF_MEMORY = """
 import os
 if os.environ.get("LOCAL_RANK") == "1":
     import torch
-    from models.engine.training.step import Stepper
+    from models.engine.libraries.mmdet.detector import MmdetDetector
 
-    real, calls = Stepper._backward, []
+    real, calls = MmdetDetector.loss, []
 
-    def backward(stepper, samples, share):
-        calls.append(samples)
-        if len(samples) > 1 and len(calls) == 2:
+    def loss(detector, batch):
+        calls.append(batch)
+        if len(batch) > 1 and len(calls) == 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
-        return real(stepper, samples, share)
+        return real(detector, batch)
 
-    Stepper._backward = backward
+    MmdetDetector.loss = loss
 """
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,15 @@ import torch
 from data_tools.coco.dataset import read_coco, write_coco
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths
-from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_model
-from models.engine.training.loop import Trainer
-from models.engine.training.resuming.checkpoint import load_checkpoint
+from models.engine.data.sample import Sample
+from models.engine.libraries.mmdet.detector import MmdetDetector
+from models.engine.training.assembly import build_detector, build_trainer
+from models.engine.training.distributed import World
+from models.engine.training.resuming.interrupt import InterruptRequest
 from models.engine.training.step import Stepper
+from models.engine.training.watching.progress import SilentDisplay
 from models.predict import PredictRequest, predict
-from models.train import train
+from models.train import prepare, train
 from tests.builders.training_cases import TINY_YOLOX, quiet_console, tiny_request, write_tiny_data
 
 pytestmark = pytest.mark.slow
@@ -37,34 +39,6 @@ def paths_of(root: Path, name: str) -> RunPaths:
     return RunPaths(root / "work" / "runs" / name / "fold0")
 
 
-def step_records(root: Path, name: str) -> list[dict]:
-    lines = paths_of(root, name).metrics_jsonl.read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["kind"] == "step"]
-
-
-def out_of_memory_above(limit: int) -> Callable:
-    real = Stepper._backward
-
-    def backward(stepper: Stepper, samples: list, share: float) -> dict:
-        if len(samples) > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
-        return real(stepper, samples, share)
-
-    return backward
-
-
-def test_out_of_memory_continues_with_smaller_passes(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Stepper, "_backward", out_of_memory_above(2))
-    console = quiet_console()
-    train(tiny_request(root, name="oom"), console)
-    said = console.file.getvalue()
-    assert said.count("out of memory: continuing with 2 images at a time, 2 passes per step") == 1
-    assert len(step_records(root, "oom")) == 6
-    assert load_checkpoint(paths_of(root, "oom").last_checkpoint)["micro_batch"] == 2
-
-
 def test_passes_add_up_to_the_gradient_of_the_batch(root: Path) -> None:
     """TOOD without BN: two passes of two images give the step of one pass of four.
 
@@ -73,7 +47,7 @@ def test_passes_add_up_to_the_gradient_of_the_batch(root: Path) -> None:
     norms = {}
     for parts in (1, 2, 4):
         stepper, samples = stepper_and_samples(root, "tood", "image_size_wh=[64,64]")
-        freeze_batch_statistics(stepper.model)
+        freeze_batch_statistics(stepper.detector)
         norms[parts] = stepper.step([samples[0]] * 4, parts)
     for parts in (2, 4):
         assert norms[parts].loss == pytest.approx(norms[1].loss, rel=1e-5)
@@ -87,62 +61,33 @@ def freeze_batch_statistics(model: torch.nn.Module) -> None:
             module.eval()
 
 
-def stepper_and_samples(root: Path, model: str, *overrides: str) -> tuple[Stepper, list]:
-    captured = {}
-
-    def stop(trainer: Trainer) -> None:
-        captured["trainer"] = trainer
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "train", stop)
-        request = dataclasses.replace(
-            tiny_request(root, name=f"captured_{model}", resume=True, model=model),
-            overrides=overrides,
+def stepper_and_samples(root: Path, model: str, *overrides: str) -> tuple[Stepper, list[Sample]]:
+    """Return what does the first step of a run, and its batch."""
+    request = dataclasses.replace(tiny_request(root, model=model), overrides=overrides)
+    run, _ = prepare(request)
+    world, device = World(), torch.device("cpu")
+    detector = build_detector(MmdetDetector, run.config, device, world)
+    with InterruptRequest() as interrupt:
+        trainer = build_trainer(
+            run, detector, world=world, device=device, display=SilentDisplay(), interrupt=interrupt
         )
-        with pytest.raises(KeyboardInterrupt):
-            train(request, quiet_console())
-    trainer = captured["trainer"]
-    set_epoch_on_model(trainer.model, trainer.config, 0)
-    trainer.model.train()
-    return trainer.stepper, next(iter(trainer._loader))
-
-
-def test_non_finite_loss_stops_and_names_the_images(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = Stepper._backward
-
-    def backward(stepper: Stepper, samples: list, share: float) -> dict:
-        losses = real(stepper, samples, share)
-        if any(sample.file_name == "train/0005.png" for sample in samples):
-            losses["loss"] = losses["loss"] * float("nan")
-        return losses
-
-    monkeypatch.setattr(Stepper, "_backward", backward)
-    with pytest.raises(UserError, match="not finite in epoch 1") as caught:
-        train(tiny_request(root, name="nan"), quiet_console())
-    assert "optimizer.lr=" in caught.value.next_step
-    reports = list(paths_of(root, "nan").root.glob("nonfinite_step*.json"))
-    assert len(reports) == 1
-    images = json.loads(reports[0].read_text())["images"]
-    assert len(images) == 4
-    assert ["train/0005.png"] in images
-    assert json.loads(paths_of(root, "nan").run_json.read_text())["state"] == "failed"
-    assert not paths_of(root, "nan").finished_json.exists()
+    detector.set_epoch(0)
+    detector.train()
+    trainer.sampler.set_epoch(0, 0)
+    return trainer.stepper, [trainer.dataset[key] for key in next(iter(trainer.sampler))]
 
 
 def test_weights_are_untouched_by_a_non_finite_gradient(root: Path) -> None:
     from models.engine.training.step import NonFiniteLossError
 
     stepper, samples = stepper_and_samples(root, "yolox", *TINY_YOLOX)
-    before = {name: p.detach().clone() for name, p in stepper.model.named_parameters()}
+    before = {name: p.detach().clone() for name, p in stepper.detector.named_parameters()}
     with torch.no_grad():
-        next(iter(stepper.model.bbox_head.multi_level_conv_cls)).bias.fill_(float("inf"))
-    before["bbox_head.multi_level_conv_cls.0.bias"].fill_(float("inf"))
+        next(iter(stepper.detector.network.bbox_head.multi_level_conv_cls)).bias.fill_(float("inf"))
+    before["network.bbox_head.multi_level_conv_cls.0.bias"].fill_(float("inf"))
     with pytest.raises(NonFiniteLossError):
         stepper.step(samples, 1)
-    for name, parameter in stepper.model.named_parameters():
+    for name, parameter in stepper.detector.named_parameters():
         assert torch.equal(parameter, before[name]), name
 
 

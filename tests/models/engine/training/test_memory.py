@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from data_tools.ground.errors import UserError
-from models.engine.libraries.mmdet.batch import split_batch
 from models.engine.runs.restart import SmallerPassesNeeded
-from models.engine.training import evaluate
-from models.engine.training.memory import MicroBatches, is_out_of_memory
+from models.engine.training.memory import MicroBatches, is_out_of_memory, split_batch
 
 
 def run_with_limit(batches: MicroBatches, batch_size: int, limit: int) -> list[int]:
@@ -59,34 +55,6 @@ def test_with_several_processes_all_have_to_begin_again() -> None:
     with pytest.raises(SmallerPassesNeeded, match="8 images at a time in one of the") as caught:
         run_with_limit(batches, 8, 4)
     assert caught.value.micro_batch == 4
-
-
-def test_detection_halves_a_batch_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
-
-    def detect_batch(model: object, samples: list, *options: object) -> list:
-        if len(samples) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        sizes.append(len(samples))
-        return samples
-
-    monkeypatch.setattr(evaluate, "_detect_batch", detect_batch)
-    images = list(range(5))
-    assert evaluate._detect_in_memory(None, images, torch.device("cpu"), "fp32") == images
-    assert sizes == [2, 1, 2]
-
-
-def test_detection_of_one_image_that_does_not_fit_is_an_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def detect_batch(*arguments: object) -> list:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(evaluate, "_detect_batch", detect_batch)
-    with pytest.raises(UserError, match="in a single image") as caught:
-        sample = SimpleNamespace(file_name="a.png")
-        evaluate._detect_in_memory(None, [sample], torch.device("cpu"), "fp32")
-    assert caught.value.where == "a.png"
 
 
 def test_other_errors_pass_through() -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from data_tools.predictions.provenance import Provenance
+from models.engine.data.eval_dataset import EvalSample
+from models.engine.detector import DetectedBoxes
 from models.engine.training.evaluate import detect, detection_rows, eval_dataset
 from models.engine.training.tta import join_views
 from models.predict import all_views
+from tests.builders.toy_detector import ToyDetector
 
 CONFIG = {
     "image_size_wh": [96, 96],
@@ -25,23 +26,18 @@ CONFIG = {
 }
 
 
-class RedFinder(nn.Module):
+class RedFinder(ToyDetector):
     """A detector that finds the one red rectangle of a picture, wherever a view puts it."""
 
-    def data_preprocessor(self, data: dict[str, Any], training: bool) -> dict[str, Any]:
-        assert not training
-        return data
-
-    def predict(self, inputs: list[torch.Tensor], samples: list[Any], rescale: bool) -> list[Any]:
-        assert not rescale
+    def predict(self, batch: Sequence[EvalSample]) -> list[DetectedBoxes]:
         assert not self.training
-        return [SimpleNamespace(pred_instances=self._instances(image)) for image in inputs]
+        return [self._found(sample.image) for sample in batch]
 
-    def _instances(self, image: torch.Tensor) -> SimpleNamespace:
+    def _found(self, image: torch.Tensor) -> DetectedBoxes:
         rows, columns = torch.nonzero(image[2] > 128, as_tuple=True)
         box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-        return SimpleNamespace(
-            bboxes=torch.stack(box).float()[None],
+        return DetectedBoxes(
+            boxes_xyxy=torch.stack(box).float()[None],
             scores=torch.tensor([0.75]),
             labels=torch.tensor([1]),
         )
@@ -58,7 +54,7 @@ def picture(tmp_path: Path) -> CocoDataset:
 
 
 def detect_view(picture: CocoDataset, root: Path, view: str) -> list:
-    model = RedFinder().train()
+    model = RedFinder({"classes": ["x", "y"]}).train()
     dataset = eval_dataset(CONFIG, picture, root, view)
     found = detect(model, dataset, device=torch.device("cpu"))
     assert model.training  # put back as it was
@@ -107,15 +103,15 @@ def test_the_plain_view_is_always_first() -> None:
 
 def test_boxes_without_area_or_number_are_left_out(tmp_path: Path, picture: CocoDataset) -> None:
     class Odd(RedFinder):
-        def _instances(self, image: torch.Tensor) -> SimpleNamespace:
+        def _found(self, image: torch.Tensor) -> DetectedBoxes:
             nan = float("nan")
             boxes = [[1, 1, 5, 5], [3, 3, 3, 9], [200, 1, 300, 5], [nan, 0, 1, 1], [1, 1, 5, 5]]
-            return SimpleNamespace(
-                bboxes=torch.tensor(boxes),
+            return DetectedBoxes(
+                boxes_xyxy=torch.tensor(boxes),
                 scores=torch.tensor([0.5, 0.5, 0.5, 0.5, nan]),
                 labels=torch.zeros(5, dtype=torch.int64),
             )
 
     dataset = eval_dataset(CONFIG, picture, tmp_path)
-    (found,) = detect(Odd(), dataset, device=torch.device("cpu"))
+    (found,) = detect(Odd({"classes": ["x", "y"]}), dataset, device=torch.device("cpu"))
     np.testing.assert_array_equal(found.boxes_xyxy, [[1, 1, 5, 5]])

@@ -11,7 +11,7 @@ from torch import nn
 from models.engine.config.resolve import resolve_config
 from models.engine.data.sample import Sample
 from models.engine.libraries.mmdet.box_weights import AssignmentRecorder, use_box_weights
-from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_model
+from models.engine.libraries.mmdet.epoch_switches import set_epoch_on_network
 from models.engine.training.resuming.random_state import seed_everything
 
 CATEGORIES = [{"id": 3, "name": "red"}, {"id": 7, "name": "green"}]
@@ -21,14 +21,14 @@ CASES = [("tood", 0), ("tood", 9), ("retinanet", 0), ("ssd", 0), ("yolox", 0), (
 
 @cache
 def built(name: str) -> tuple[nn.Module, dict]:
-    from models.engine.libraries.mmdet.build import build_detector
+    from models.engine.libraries.mmdet.build import build_network
 
     torch.set_num_threads(1)
     config = resolve_config(
         name, "smoke", categories=CATEGORIES, overrides=["schedule.no_augment_epochs=2"]
     )
     seed_everything(0)
-    return build_detector(config), config
+    return build_network(config), config
 
 
 def sample(number: int, boxes: list[list[float]], weights: list[float]) -> Sample:
@@ -60,7 +60,7 @@ def losses(name: str, epoch: int, weights: list[float], *, weighted: bool = True
     try:
         if weighted:
             use_box_weights(model.bbox_head)
-        set_epoch_on_model(model, config, epoch)
+        set_epoch_on_network(model, config, epoch)
         model.eval()  # BN as it is: every call sees the same network
         batch = [sample(1, FIRST, weights[:2]), sample(2, SECOND, weights[2:]), sample(3, [], [])]
         data = model.data_preprocessor(to_model_inputs(batch), True)

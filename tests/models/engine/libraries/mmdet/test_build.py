@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.engine.config.resolve import resolve_config
-from models.engine.libraries.mmdet.build import build_architecture, build_detector
+from models.engine.libraries.mmdet.build import build_architecture, build_network
 from models.engine.libraries.mmdet.library import DetDataSample, InstanceData, MessageHub
 
 CATEGORIES = [{"id": 3 * number, "name": f"class {number}"} for number in range(4)]
@@ -44,7 +44,7 @@ def total_loss(detector, data):
 @pytest.mark.parametrize(("model", "neck"), CASES)
 def test_trains_and_predicts(model, neck):
     torch.manual_seed(0)
-    detector = build_detector(config_of(model, neck))
+    detector = build_network(config_of(model, neck))
     detector.train()
     for epoch in (0, 30):  # TOOD changes its assigner and loss in between
         MessageHub.get_current_instance().update_info("epoch", epoch)
@@ -69,7 +69,7 @@ def test_trains_and_predicts(model, neck):
 @pytest.mark.parametrize("model", ["tood_dcn", "yolox", "retinanet", "ssd"])
 def test_a_batch_without_any_box_has_a_finite_loss(model):
     torch.manual_seed(0)
-    detector = build_detector(config_of(model))
+    detector = build_network(config_of(model))
     detector.train()
     for epoch in (0, 30):
         MessageHub.get_current_instance().update_info("epoch", epoch)
@@ -81,7 +81,7 @@ def test_a_batch_without_any_box_has_a_finite_loss(model):
 def test_the_seed_decides_the_weights():
     def build(seed):
         torch.manual_seed(seed)
-        return build_detector(config_of("retinanet")).state_dict()
+        return build_network(config_of("retinanet")).state_dict()
 
     first, again, other = build(1), build(1), build(2)
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -91,7 +91,7 @@ def test_the_seed_decides_the_weights():
 def test_building_leaves_the_config_as_it_was():
     config = config_of("tood_dcn")
     before = resolve_config("tood_dcn", "smoke", categories=CATEGORIES)
-    build_detector(config)
+    build_network(config)
     assert config == before
 
 
@@ -104,7 +104,7 @@ def test_heads_have_as_many_classes_as_the_data():
 def test_ssd_scores_are_softmax_probabilities():
     # Upstream's SSDHead fails here: it asks for an attribute that it never sets.
     torch.manual_seed(0)
-    detector = build_detector(config_of("ssd")).eval()
+    detector = build_network(config_of("ssd")).eval()
     with torch.no_grad():
         data = batch(detector, training=False)
         maps = detector.bbox_head(detector.extract_feat(data["inputs"]))[0]

@@ -12,7 +12,7 @@ import torch
 
 from data_tools.ground.errors import UserError
 from models.engine.config.resolve import resolve_config
-from models.engine.libraries.mmdet.build import build_architecture, build_detector
+from models.engine.libraries.mmdet.build import build_architecture, build_network
 from models.engine.libraries.mmdet.pretrained import (
     CLASS_LAYERS,
     load_backbone,
@@ -32,7 +32,7 @@ def config_of(model="retinanet", classes=3, **options):
 
 def detector(model="retinanet", classes=3, seed=0):
     torch.manual_seed(seed)
-    return build_detector(config_of(model, classes))
+    return build_network(config_of(model, classes))
 
 
 @pytest.fixture

@@ -174,16 +174,16 @@ def test_killed_before_any_checkpoint_of_that_step(
 def test_stopped_inside_the_validation(
     root: Path, never_killed: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.engine.libraries.mmdet import assembly
+    from models.engine.libraries.mmdet.detector import MmdetDetector
 
-    real_detect = assembly.detect
+    real_predict = MmdetDetector.predict
 
-    def detect_after_signal(*arguments: object, **options: object) -> list:
+    def predict_after_signal(detector: MmdetDetector, batch: list) -> list:
         os.kill(os.getpid(), signal.SIGINT)
-        return real_detect(*arguments, **options)
+        return real_predict(detector, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(assembly, "detect", detect_after_signal)
+        patch.setattr(MmdetDetector, "predict", predict_after_signal)
         with pytest.raises(Interruption) as caught:
             train(request_named(root, "validating"), quiet_console())
     assert caught.value.exit_status == 130

@@ -1,4 +1,4 @@
-"""One training session of an mmdet detector: begin or resume, train, sum up."""
+"""One training session of a detector: begin or resume, train, sum up."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
-from torch import nn
 
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import RunPaths
-from models.engine.libraries.mmdet.assembly import (
-    build_model,
-    build_trainer,
-    load_first_weights,
-    torch_device,
-)
+from models.engine.detector import BuildDetector, Detector
 from models.engine.ops.freed_memory import freed_memory_kept
-from models.engine.runs.folder import now_text, update_run
+from models.engine.runs.record import finish_run
 from models.engine.runs.restart import SmallerPassesNeeded, note_micro_batch, noted_micro_batch
+from models.engine.training.assembly import build_detector, build_trainer, load_first_weights
+from models.engine.training.device import torch_device
 from models.engine.training.distributed import (
     World,
     barrier,
@@ -30,25 +26,25 @@ from models.engine.training.distributed import (
     process_group,
     world_from_environment,
 )
-from models.engine.training.loop import Progress, Trainer
+from models.engine.training.loop import Trainer
 from models.engine.training.memory import is_out_of_memory
 from models.engine.training.resuming.checkpoint import load_checkpoint, load_last
 from models.engine.training.resuming.interrupt import InterruptRequest
 from models.engine.training.step import NonFiniteLossError
-from models.engine.training.watching.metrics_log import (
-    MetricsLog,
-    TensorBoardWriter,
-    WandbWriter,
-    truncate_metrics,
-)
+from models.engine.training.watching.metrics_log import open_log, truncate_metrics
 from models.engine.training.watching.progress import Display, SilentDisplay, make_display
 
 if TYPE_CHECKING:
     from models.engine.runs.request import PreparedRun
 
 
-def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
+def train_detector(run: PreparedRun, console: Console, build: BuildDetector) -> Mapping[str, Any]:
     """Train the detector of a prepared run to its end.
+
+    Args:
+        run: what to train.
+        console: where it is shown.
+        build: builds the detector from the run's config.
 
     Returns:
         The content of `finished.json`.
@@ -68,17 +64,17 @@ def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
         stack.callback(display.close)
         is_resumed = gather_objects(run.resume, world)[0]
         state = _saved_state(run.paths, display) if is_resumed else None
-        model = _model_in_memory(run, device, world)
+        detector = _detector_in_memory(build, run, device, world)
         if state is None:
-            load_first_weights(model, run.config, world, display.message)
+            load_first_weights(detector, world, display.message)
         trainer = build_trainer(
-            run, model, world=world, device=device, display=display, interrupt=interrupt
+            run, detector, world=world, device=device, display=display, interrupt=interrupt
         )
         _resume(run, trainer, state)
         if world.is_main:
-            trainer.log = stack.enter_context(_open_log(run, trainer))
+            trainer.log = stack.enter_context(open_log(run, trainer.global_step))
         try:
-            progress = trainer.train()
+            trainer.train()
         except NonFiniteLossError as error:
             raise _non_finite_report(run, trainer, error) from None
         except SmallerPassesNeeded as error:
@@ -88,12 +84,14 @@ def train_detector(run: PreparedRun, console: Console) -> Mapping[str, Any]:
             if world.size == 1 or not is_lost_connection(error):
                 raise
             raise _failure_of_another(run, trainer) from None
-        return _finish(run, trainer, progress) if world.is_main else {}
+        return _finish(run, trainer) if world.is_main else {}
 
 
-def _model_in_memory(run: PreparedRun, device: torch.device, world: World) -> nn.Module:
+def _detector_in_memory(
+    build: BuildDetector, run: PreparedRun, device: torch.device, world: World
+) -> Detector:
     try:
-        return build_model(run.config, device, world)
+        return build_detector(build, run.config, device, world)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -125,27 +123,20 @@ def _saved_state(paths: RunPaths, display: Display) -> dict[str, Any] | None:
 def _resume(run: PreparedRun, trainer: Trainer, state: Mapping[str, Any] | None) -> None:
     if state is not None:
         trainer.load(state)
-        progress = trainer.progress
+        position = trainer.position
         trainer.display.message(
-            f"resuming in epoch {progress.epoch + 1} after step {progress.step}"
+            f"resuming in epoch {position.epoch + 1} after step {position.step}"
         )
     if trainer.world.is_main:
-        truncate_metrics(run.paths.metrics_jsonl, trainer.global_step, trainer.progress.epoch)
+        truncate_metrics(run.paths.metrics_jsonl, trainer.global_step, trainer.position.epoch)
     # No process may write the next checkpoint while another still reads this one.
     barrier(trainer.world)
-
-
-def _open_log(run: PreparedRun, trainer: Trainer) -> MetricsLog:
-    writers: list[Any] = [TensorBoardWriter(run.paths.tensorboard, trainer.global_step)]
-    if run.request.wandb:
-        writers.append(WandbWriter(run.paths, run.config, run.name))
-    return MetricsLog(run.paths.metrics_jsonl, writers)
 
 
 def _non_finite_report(run: PreparedRun, trainer: Trainer, error: NonFiniteLossError) -> UserError:
     path = run.paths.root / f"nonfinite_step{trainer.global_step}_rank{trainer.world.rank}.json"
     report = {
-        "epoch": trainer.progress.epoch,
+        "epoch": trainer.position.epoch,
         "step": trainer.global_step,
         "losses": {name: str(value) for name, value in error.losses.items()},
         "gradient_norm": str(error.gradient_norm),
@@ -153,27 +144,22 @@ def _non_finite_report(run: PreparedRun, trainer: Trainer, error: NonFiniteLossE
     }
     write_json(path, report)
     return UserError(
-        f"the loss or its gradient is not finite in epoch {trainer.progress.epoch + 1}, "
-        f"step {trainer.progress.step}",
+        f"the loss or its gradient is not finite in epoch {trainer.position.epoch + 1}, "
+        f"step {trainer.position.step}",
         where=f"{path} names the images of that batch",
         next_step="look at those images and boxes; or train anew with a lower rate "
         f"(--set optimizer.lr={run.config['optimizer']['lr'] / 4:g}) or --set precision=fp32",
     )
 
 
-def _finish(run: PreparedRun, trainer: Trainer, progress: Progress) -> Mapping[str, Any]:
-    best = load_checkpoint(run.paths.best_checkpoint)
-    finished = {"epoch": best["epoch"], "val": best["val"]}
-    update_run(
+def _finish(run: PreparedRun, trainer: Trainer) -> Mapping[str, Any]:
+    return finish_run(
         run.paths,
-        state="finished",
-        finished=now_text(),
-        parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
-        minutes_per_epoch=progress.seconds / 60 / run.config["epochs"],
+        load_checkpoint(run.paths.best_checkpoint),
+        parameters=sum(parameter.numel() for parameter in trainer.detector.parameters()),
+        minutes_per_epoch=trainer.position.seconds / 60 / run.config["epochs"],
         peak_memory_mb=peak_memory_mb(trainer.stepper.device),
     )
-    write_json(run.paths.finished_json, finished)
-    return finished
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -1,4 +1,4 @@
-"""Puts a training run of an mmdet detector together from its config."""
+"""Puts a training run together from its config."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 
 from data_tools.predictions.files import write_predictions
 from models.engine.data.sampler import EpochSampler
-from models.engine.libraries.mmdet.box_weights import use_box_weights
-from models.engine.libraries.mmdet.build import build_detector
+from models.engine.detector import BuildDetector, Detector
 from models.engine.runs.folder import read_run, run_provenance
 from models.engine.runs.restart import noted_micro_batch
+from models.engine.training.device import placed
 from models.engine.training.distributed import World, barrier
 from models.engine.training.ema import WeightAverage
 from models.engine.training.evaluate import detect, eval_dataset, to_predictions
@@ -50,55 +50,36 @@ LEFT_OUT = {
 }
 
 
-def torch_device(device: str, world: World) -> torch.device:
-    """Return this process's device."""
-    if device != "cuda":
-        return torch.device("cpu")
-    torch.cuda.set_device(world.local_rank)
-    return torch.device("cuda", world.local_rank)
-
-
-def build_model(config: Mapping[str, Any], device: torch.device, world: World) -> nn.Module:
-    """Return the detector with random weights, on its device, in the wanted layout."""
+def build_detector(
+    build: BuildDetector, config: Mapping[str, Any], device: torch.device, world: World
+) -> Detector:
+    """Return the detector with random weights, on its device, ready for several processes."""
     seed_everything(config["seed"])
-    model = build_detector(config).to(device)
+    detector = build(config).to(device)
     if world.size > 1 and device.type == "cuda":
         # The batch is that of all GPUs together, so its statistics are too.
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    model = in_wanted_layout(model, config)
+        detector = nn.SyncBatchNorm.convert_sync_batchnorm(detector)
+    detector = placed(detector, device, config)
     if config["performance"]["compile"]:
         # In place: the names of the weights stay as they are.
-        model.backbone.compile()
-        if model.with_neck:
-            model.neck.compile()
-    return model
+        detector.compile()
+    return detector
 
 
-def in_wanted_layout(model: nn.Module, config: Mapping[str, Any]) -> nn.Module:
-    """Return the model with its weights in the memory layout that the config asks for."""
-    if config["performance"]["channels_last"]:
-        return model.to(memory_format=torch.channels_last)
-    return model
-
-
-def load_first_weights(
-    model: nn.Module, config: Mapping[str, Any], world: World, report: Callable[[str], None]
-) -> None:
+def load_first_weights(detector: Detector, world: World, report: Callable[[str], None]) -> None:
     """Load what `init` names; one process fetches the file, the others then find it."""
-    from models.engine.libraries.mmdet.pretrained import load_initial_weights
-
     if world.is_main:
-        loaded = load_initial_weights(model, config)
+        loaded = detector.load_initial_weights()
         if loaded is not None:
-            report(f"initial weights: {loaded.summary()}")
+            report(f"initial weights: {loaded}")
     barrier(world)
     if not world.is_main:
-        load_initial_weights(model, config)
+        detector.load_initial_weights()
 
 
 def build_trainer(
     run: PreparedRun,
-    model: nn.Module,
+    detector: Detector,
     *,
     world: World,
     device: torch.device,
@@ -113,19 +94,19 @@ def build_trainer(
         if count:
             display.message(f"train: {count} {LEFT_OUT[reason]}")
     if (dataset.table.weights != 1).any():
-        use_box_weights(model.bbox_head)
+        detector.use_box_weights()
     val_dataset = eval_dataset(config, run.data.val, run.data.image_root)
     # Every process starts from the same weights and then draws its own random numbers.
     seed_everything(config["seed"] + world.rank)
     return Trainer(
         config=config,
         paths=run.paths,
-        model=model,
-        stepper=_stepper(config, model, device, world),
-        average=None if ema is None else WeightAverage(model, ema["momentum"], ema["gamma"]),
+        detector=detector,
+        stepper=_stepper(config, detector, device, world),
+        average=None if ema is None else WeightAverage(detector, ema["momentum"], ema["gamma"]),
         dataset=dataset,
         sampler=_sampler(config, len(dataset), world),
-        evaluate=_evaluation(run, model, val_dataset, world, device, interrupt),
+        evaluate=_evaluation(run, detector, val_dataset, world, device, interrupt),
         micro_batches=MicroBatches(
             share,
             _micro_batch(run),
@@ -171,12 +152,12 @@ def _sampler(config: Mapping[str, Any], images: int, world: World) -> EpochSampl
 
 
 def _stepper(
-    config: Mapping[str, Any], model: nn.Module, device: torch.device, world: World
+    config: Mapping[str, Any], detector: Detector, device: torch.device, world: World
 ) -> Stepper:
     fused = config["performance"]["fused_optimizer"]
     return Stepper(
-        model,
-        build_optimizer(model, config["optimizer"], fused=fused),
+        detector,
+        build_optimizer(detector, config["optimizer"], fused=fused),
         precision=config["precision"],
         clip_grad_norm=config["clip_grad_norm"],
         device=device,
@@ -186,7 +167,7 @@ def _stepper(
 
 def _evaluation(
     run: PreparedRun,
-    model: nn.Module,
+    detector: Detector,
     dataset: EvalDataset,
     world: World,
     device: torch.device,
@@ -208,7 +189,7 @@ def _evaluation(
 
     def evaluate(epoch: int) -> Mapping[str, Any]:
         detections = detect(
-            model,
+            detector,
             dataset,
             device=device,
             precision=config["precision"],
