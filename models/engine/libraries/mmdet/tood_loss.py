@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.engine.libraries.mmdet.library import MessageHub, reduce_mean
 from models.engine.libraries.mmdet.task_alignment import (
     PaddedBoxes,
     pad_boxes,
@@ -26,6 +27,19 @@ class BatchedTaskAlignment:
     """
 
     _priors: tuple[Any, tuple[Tensor, Tensor, Tensor]] | None = None
+    # Of the head that this is mixed into.
+    train_cfg: Any
+    initial_epoch: int
+    num_base_priors: int
+    num_classes: int
+    alpha: float
+    beta: float
+    alignment_assigner: Any
+    prior_generator: Any
+    loss_cls: Any
+    loss_bbox: Any
+    get_anchors: Any
+    anchor_center: Any
 
     def loss_by_feat(
         self,
@@ -44,15 +58,13 @@ class BatchedTaskAlignment:
             batch_img_metas: `pad_shape` of each image.
             batch_gt_instances_ignore: as upstream; one-stage heads do not use it here.
         """
-        from mmengine.logging import MessageHub
-
         device_type = cls_scores[0].device.type
         cls_scores = [scores.float() for scores in cls_scores]
         bbox_preds = [boxes.float() for boxes in bbox_preds]
         self.epoch = MessageHub.get_current_instance().get_info("epoch")
         with torch.autocast(device_type, enabled=False):
             if not self._is_batched():
-                return super().loss_by_feat(
+                return super().loss_by_feat(  # type: ignore[misc]  # the head's
                     cls_scores,
                     bbox_preds,
                     batch_gt_instances,
@@ -97,7 +109,7 @@ class BatchedTaskAlignment:
             avg_factor=1.0,
         )
         loss_bbox = self._box_loss(boxes, targets.boxes_xyxy / strides, labels, metrics)
-        total = _mean_over_processes(metrics.sum()).clamp(min=1)
+        total = reduce_mean(metrics.sum()).clamp(min=1)
         return {"loss_cls": loss_cls / total, "loss_bbox": loss_bbox / total}
 
     def _box_loss(self, boxes: Tensor, wanted: Tensor, labels: Tensor, metrics: Tensor) -> Tensor:
@@ -133,9 +145,3 @@ class BatchedTaskAlignment:
 def _flat(levels: Sequence[Tensor]) -> Tensor:
     """Return (B, N, K) from (B, K, H, W) of each level."""
     return torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
-
-
-def _mean_over_processes(value: Tensor) -> Tensor:
-    from mmdet.utils import reduce_mean
-
-    return reduce_mean(value)
