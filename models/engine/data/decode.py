@@ -107,7 +107,8 @@ def _check_size(
     if (width, height) == tuple(-(-side // factor) for side in size_wh):
         return
     full = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    raise wrong_size(full.shape[1::-1], size_wh, path)
+    full_height, full_width = (pixels if full is None else full).shape[:2]
+    raise wrong_size((full_width, full_height), size_wh, path)
 
 
 def wrong_size(found_wh: tuple[int, int], stated_wh: tuple[int, int], path: Path) -> UserError:
@@ -205,11 +206,11 @@ class PictureLoader:
             if wanted == source and self.cache.get(index) is None:
                 self.cache.put(index, picture.reduced(kept))
             return picture
-        picture = self.cache.get(index)
-        if picture is None:
-            picture = self._read(index, source).reduced(kept)
-            self.cache.put(index, picture)
-        return picture.reduced(wanted)
+        cached = self.cache.get(index)
+        if cached is None:
+            cached = self._read(index, source).reduced(kept)
+            self.cache.put(index, cached)
+        return cached.reduced(wanted)
 
     def _read(self, index: int, reduction: int) -> Picture:
         path = self.image_root / str(self.table.file_names[index])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_tools.ground.boxes import box_areas, clip_boxes
+from data_tools.ground.boxes import clip_boxes
 
 
 def fitted_size(
@@ -65,11 +65,7 @@ def transform_boxes(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def clip_and_keep(
-    boxes_xyxy: np.ndarray,
-    region_wh: tuple[int, int],
-    *,
-    min_box_px: float = 1.0,
-    min_visible: float = 0.0,
+    boxes_xyxy: np.ndarray, region_wh: tuple[int, int], *, min_box_px: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Clip boxes to a picture and say which are still worth training on.
 
@@ -77,12 +73,10 @@ def clip_and_keep(
         boxes_xyxy: (N, 4) pixels.
         region_wh: width and height of the picture.
         min_box_px: smallest side of a box after clipping (mmdet's `FilterAnnotations`).
-        min_visible: smallest part of a box's area that is left after clipping.
 
     Returns:
         The (N, 4) clipped boxes and an (N,) mask of those to keep.
     """
     clipped = clip_boxes(boxes_xyxy, region_wh)
     sides = clipped[:, 2:] - clipped[:, :2]
-    visible = box_areas(clipped) >= min_visible * box_areas(boxes_xyxy)
-    return clipped, (sides > 0).all(axis=1) & (sides >= min_box_px).all(axis=1) & visible
+    return clipped, (sides > 0).all(axis=1) & (sides >= min_box_px).all(axis=1)

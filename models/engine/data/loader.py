@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data_tools.ground.errors import UserError
 from models.engine.data.dataset import TrainDataset
-from models.engine.data.eval_dataset import EvalDataset
+from models.engine.data.eval_dataset import EvalSample
 from models.engine.data.sampler import EpochSampler
 from models.engine.ops.freed_memory import return_freed_memory
 
@@ -104,7 +104,7 @@ def train_loader(
 
 
 def eval_loader(
-    dataset: EvalDataset, batch_size: int, workers: int, *, pin_memory: bool = False
+    dataset: Dataset[EvalSample], batch_size: int, workers: int, *, pin_memory: bool = False
 ) -> BatchLoader:
     """Return a loader of prediction batches in file order."""
     return BatchLoader(dataset, workers=workers, batch_size=batch_size, pin_memory=pin_memory)

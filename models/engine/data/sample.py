@@ -20,7 +20,7 @@ class SampleKey(NamedTuple):
     """
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
     repetition: int = 0
     batch: int = 0
     pool: tuple[int, ...] = ()

@@ -74,37 +74,16 @@ def view_size(resized_wh: tuple[int, int], view: View) -> tuple[int, int]:
     return resized_wh[::-1] if view.quarter_turns % 2 else resized_wh
 
 
-def boxes_to_view(
-    boxes_xyxy: np.ndarray, view: View, original_wh: tuple[int, int], resized_wh: tuple[int, int]
-) -> np.ndarray:
-    """Map boxes of the original image into the view.
-
-    Args:
-        boxes_xyxy: (N, 4) pixels of the image file.
-        view: how it is shown.
-        original_wh: size of the image file.
-        resized_wh: size after scaling, before the turn.
-
-    Returns:
-        (N, 4) float64 pixels of the view.
-    """
-    width, height = resized_wh
-    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
-    boxes = boxes * np.tile(np.divide(resized_wh, original_wh), 2)
-    if view.hflip:
-        boxes = _mirrored(boxes, 0, width)
-    if view.vflip:
-        boxes = _mirrored(boxes, 1, height)
-    for _ in range(view.quarter_turns):
-        boxes = _mirrored(boxes, 0, width)[:, [1, 0, 3, 2]]
-        width, height = height, width
-    return boxes
-
-
 def boxes_from_view(
     boxes_xyxy: np.ndarray, view: View, original_wh: tuple[int, int], resized_wh: tuple[int, int]
 ) -> np.ndarray:
-    """Map boxes predicted on a view back to the original image; arguments as `boxes_to_view`.
+    """Map boxes predicted on a view back to the original image.
+
+    Args:
+        boxes_xyxy: (N, 4) pixels of the view.
+        view: how the image was shown.
+        original_wh: size of the image file.
+        resized_wh: size after scaling, before the turn.
 
     Returns:
         (N, 4) float64 pixels of the image file.

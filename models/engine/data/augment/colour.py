@@ -59,11 +59,11 @@ def distort(
         hue_degrees: added, of 360.
         channel_order: new order of the channels.
     """
-    pixels = pixels_bgr.astype(np.float32) + np.float32(brightness)
+    pixels: np.ndarray = pixels_bgr.astype(np.float32) + np.float32(brightness)
     if contrast_first:
         pixels *= np.float32(contrast)
     if saturation != 1 or hue_degrees:
-        hsv = cv2.cvtColor(pixels, cv2.COLOR_BGR2HSV)
+        hsv: np.ndarray = cv2.cvtColor(pixels, cv2.COLOR_BGR2HSV)
         hsv[..., 1] *= np.float32(saturation)
         if saturation > 1:
             hsv[..., 1].clip(0, 1, out=hsv[..., 1])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from data_tools.ground.boxes import box_areas
 from models.engine.data.decode import Picture
 from models.engine.data.geometry import clip_and_keep, scaling, transform_boxes, translation
 from models.engine.data.resample import average_down, resize, whole_factor
@@ -129,15 +130,11 @@ def place_boxes(
     )
     if min_visible > 0:
         full = transform_boxes(boxes_xyxy, layer.matrix)
-        keep &= _areas(boxes) >= min_visible * _areas(full)
+        keep &= box_areas(boxes) >= min_visible * box_areas(full)
     keep &= (seen[:, 2:] > seen[:, :2]).all(axis=1)
     if layer.box_mask is not None:
         keep &= layer.box_mask
     return boxes, keep
-
-
-def _areas(boxes_xyxy: np.ndarray) -> np.ndarray:
-    return (boxes_xyxy[:, 2] - boxes_xyxy[:, 0]) * (boxes_xyxy[:, 3] - boxes_xyxy[:, 1])
 
 
 def _warp(

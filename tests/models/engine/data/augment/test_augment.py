@@ -16,6 +16,7 @@ from models.engine.config.augment import AUGMENT_DEFAULTS, complete_augment
 from models.engine.data.augment.affine import affine_matrix, draw_affine
 from models.engine.data.augment.colour import distort, draw_distortion, draw_hsv_shifts, shift_hsv
 from models.engine.data.augment.crop import expanded_window, min_iou_window
+from models.engine.data.augment.render import Layer, place_boxes
 from models.engine.data.geometry import (
     clip_and_keep,
     fitted_size,
@@ -127,16 +128,23 @@ def test_transform_and_its_inverse_contain_the_box(boxes, angle, scale, shift):
     assert (back[:, 2:] >= boxes[:, 2:] - 1e-3).all()
 
 
-@given(BOXES, st.integers(1, 120), st.integers(1, 120), st.floats(0, 1), st.floats(0, 5))
-def test_kept_boxes_are_inside_large_and_visible_enough(boxes, width, height, visible, min_side):
-    clipped, keep = clip_and_keep(boxes, (width, height), min_box_px=min_side, min_visible=visible)
-    for whole, box, kept in zip(boxes, clipped, keep, strict=True):
+@given(BOXES, st.integers(1, 120), st.integers(1, 120), st.floats(0, 5))
+def test_kept_boxes_are_inside_and_large_enough(boxes, width, height, min_side):
+    clipped, keep = clip_and_keep(boxes, (width, height), min_box_px=min_side)
+    for box, kept in zip(clipped, keep, strict=True):
         assert 0 <= box[0] <= box[2] <= width
         assert 0 <= box[1] <= box[3] <= height
         sides = box[2:] - box[:2]
-        large = (sides >= min_side).all() and (sides > 0).all()
-        full_area = (whole[2] - whole[0]) * (whole[3] - whole[1])
-        assert kept == (large and sides[0] * sides[1] >= np.float32(visible) * full_area)
+        assert kept == ((sides >= min_side).all() and (sides > 0).all())
+
+
+@pytest.mark.parametrize(("min_visible", "kept"), [(0.0, True), (0.25, True), (0.26, False)])
+def test_a_box_of_which_too_little_is_seen_is_left_out(min_visible, kept):
+    # Of 20 x 10 pixels, 5 x 10 are left inside the canvas: a quarter.
+    layer = Layer(0, translation(15, 0), (0.0, 0.0, 100.0, 100.0), 1.0)
+    box = np.array([[0.0, 0, 20, 10]])
+    _, keep = place_boxes(box, layer, (20, 20), min_box_px=1, min_visible=min_visible)
+    assert keep.tolist() == [kept]
 
 
 @pytest.mark.parametrize(
