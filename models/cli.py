@@ -196,6 +196,7 @@ def predict(splits: tuple[str, ...], **options: Any) -> Result:
         python -m models predict work/runs/tood_dcn/fold3 --split test
         python -m models predict work/runs/yolox/fold3 --split val --tta hflip --out work/t.parquet
     """
+    import numpy as np
     from rich.console import Console
 
     from models.engine.training.resuming.interrupt import Interruption
@@ -215,7 +216,7 @@ def predict(splits: tuple[str, ...], **options: Any) -> Result:
         lines.append(f"{result.path}: {len(table)} boxes on {len(table.image_ids)} images")
         views = []
         for number, view in enumerate(table.provenance.views):
-            boxes, seconds = int((table.views == number).sum()), result.seconds_of_view[view]
+            boxes, seconds = int(np.sum(table.views == number)), result.seconds_of_view[view]
             lines.append(f"  view {view}: {boxes} boxes, {seconds:.1f} s")
             views.append({"view": view, "boxes": boxes, "seconds": seconds})
         written.append(

@@ -193,7 +193,7 @@ def memory_finding(available: int | None) -> Finding:
 
 def _available_memory() -> int | None:
     try:
-        import psutil
+        import psutil  # type: ignore[import-untyped]  # its types are another package
     except ImportError:
         return None
     return int(psutil.virtual_memory().available)

@@ -46,9 +46,9 @@ AUGMENT_DEFAULTS: dict[str, Any] = {
     "cache_mb": 1024,  # memory for decoded images, all workers together
 }
 
-_RANGES = ("multi_scale", "mixup_scale", "affine.scale", "expand.ratio")
+_RANGES: tuple[str, ...] = ("multi_scale", "mixup_scale", "affine.scale", "expand.ratio")
 _RANGES += ("photometric.contrast", "photometric.saturation")
-_PROBABILITIES = ("flip", "mosaic", "mixup", "min_visible", "affine.probability")
+_PROBABILITIES: tuple[str, ...] = ("flip", "mosaic", "mixup", "min_visible", "affine.probability")
 _PROBABILITIES += ("hsv.probability", "photometric.probability", "expand.probability")
 _PROBABILITIES += ("min_iou_crop.probability",)
 

@@ -43,6 +43,10 @@ class Geometry:
     dilation: tuple[int, int]
 
 
+def _kernel_hw(weight: Tensor) -> tuple[int, int]:
+    return weight.shape[2], weight.shape[3]
+
+
 def sampling_positions(
     offset: Tensor, kernel_hw: tuple[int, int], geometry: Geometry
 ) -> tuple[Tensor, Tensor]:
@@ -101,8 +105,7 @@ def by_planes(
     image: Tensor, offset: Tensor, weight: Tensor, geometry: Geometry, mask: Tensor | None
 ) -> Tensor:
     """Sample with one `grid_sample`, the deform groups as further images of the batch."""
-    kernel_hw = tuple(weight.shape[2:])
-    y, x = sampling_positions(offset, kernel_hw, geometry)
+    y, x = sampling_positions(offset, _kernel_hw(weight), geometry)
     batch, deform_groups, kernel_h, kernel_w, out_h, out_w = y.shape
     order = (0, 1, 4, 2, 5, 3)  # batch, deform group, out_h, kernel_h, out_w, kernel_w
     shape = (batch * deform_groups, out_h * kernel_h, out_w * kernel_w)
@@ -114,7 +117,7 @@ def by_planes(
     if mask is not None:
         samples = samples * mask.reshape(y.shape).permute(order).reshape(shape).unsqueeze(1)
     columns = samples.view(batch, channels, *shape[1:]).to(weight.dtype)
-    return F.conv2d(columns, weight, stride=kernel_hw, groups=channels // weight.shape[1])
+    return F.conv2d(columns, weight, stride=_kernel_hw(weight), groups=channels // weight.shape[1])
 
 
 def by_rows(
@@ -199,7 +202,7 @@ def _plan_of_groups(
     image: Tensor, offset: Tensor, weight: Tensor, geometry: Geometry, mask: Tensor | None
 ) -> tuple[list[RowPlan], tuple[int, int]]:
     batch, _, height, width = image.shape
-    y, x = sampling_positions(offset, tuple(weight.shape[2:]), geometry)
+    y, x = sampling_positions(offset, _kernel_hw(weight), geometry)
     _, deform_groups, kernel_h, kernel_w, out_h, out_w = y.shape
     order = (1, 0, 4, 2, 5, 3)  # deform group, batch, out_h, kernel_h, out_w, kernel_w
     pixels, weights = bilinear_corners(y.permute(order), x.permute(order), height, width)
@@ -227,8 +230,7 @@ def _part_output(
 ) -> Tensor:
     samples = sample_rows(image, plan)
     columns = samples.view(image.shape[0], *grid_hw, image.shape[1]).permute(0, 3, 1, 2)
-    kernel_hw = tuple(weight.shape[2:])
-    return F.conv2d(columns.to(weight.dtype), weight, stride=kernel_hw, groups=groups)
+    return F.conv2d(columns.to(weight.dtype), weight, stride=_kernel_hw(weight), groups=groups)
 
 
 METHODS: dict[str, Callable[[Tensor, Tensor, Tensor, Geometry, Tensor | None], Tensor]] = {

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed
@@ -13,6 +14,8 @@ from torch import nn
 
 from data_tools.ground.errors import UserError
 from models.engine.training.resuming.interrupt import Interruption
+
+Gathered = TypeVar("Gathered")
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,11 @@ def mean_over_processes(values: torch.Tensor, world: World) -> torch.Tensor:
     return values
 
 
-def gather_objects(value: object, world: World) -> list[object]:
+def gather_objects(value: Gathered, world: World) -> list[Gathered]:
     """Return every process's value, by rank, in every process."""
     if world.size == 1:
         return [value]
-    values: list[object] = [None] * world.size
+    values = [value] * world.size
     torch.distributed.all_gather_object(values, value)
     return values
 

@@ -140,9 +140,7 @@ def _to_detections(sample: EvalSample, found: DetectedBoxes) -> Detections:
     return Detections(sample.image_id, boxes[keep], scores[keep], labels[keep])
 
 
-def detection_rows(
-    detections: Sequence[Detections], category_ids: Sequence[int]
-) -> Mapping[str, np.ndarray]:
+def detection_rows(detections: Sequence[Detections], category_ids: Sequence[int]) -> dict[str, Any]:
     """Return the columns of all boxes, with category ids in place of class indices."""
     counts = [len(each.scores) for each in detections]
     classes = np.concatenate([np.zeros(0, np.int64), *(each.labels for each in detections)])

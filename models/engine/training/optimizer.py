@@ -23,12 +23,12 @@ def build_optimizer(
         fused: one kernel for all parameters.
     """
     groups = parameter_groups(model, options)
-    common = {"lr": float(options["lr"]), "fused": fused}
+    rate = float(options["lr"])
     if options["type"] == "SGD":
-        return torch.optim.SGD(
-            groups, momentum=options["momentum"], nesterov=options["nesterov"], **common
-        )
-    return torch.optim.AdamW(groups, betas=tuple(options.get("betas") or (0.9, 0.999)), **common)
+        momentum, nesterov = options["momentum"], options["nesterov"]
+        return torch.optim.SGD(groups, rate, momentum, nesterov=nesterov, fused=fused)
+    first, second = options.get("betas") or (0.9, 0.999)
+    return torch.optim.AdamW(groups, rate, (first, second), fused=fused)
 
 
 def parameter_groups(model: nn.Module, options: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ def _load_tensors_only(path: Path) -> Any:
         ) from error
 
 
-def _inert_globals(path: Path) -> list[tuple[Any, str]]:
+def _inert_globals(path: Path) -> list[Any]:
     # Files in the format before torch 1.6 cannot be searched; plain weights load all the same.
     if not zipfile.is_zipfile(path):
         return []

@@ -42,12 +42,13 @@ class WeightedLoss(nn.Module):
         self, pred: Tensor, target: Any, weight: Tensor | None = None, **options: Any
     ) -> Tensor:
         """Return the loss with both weights, the caller's and the boxes'."""
+        assert self.element_weights is not None  # set before each call
         own = self.element_weights.to(pred.dtype)
         weight = own if weight is None else weight * own
         return self.loss(pred, target, weight=weight, **options)
 
 
-def use_box_weights(head: nn.Module) -> None:
+def use_box_weights(head: Any) -> None:
     """Make a head multiply each true box's terms with its `weights` entry.
 
     Args:
@@ -63,7 +64,7 @@ def use_box_weights(head: nn.Module) -> None:
         _weigh_targets(head, label_weights=1, box_weights=3)
 
 
-def _weigh_targets(head: nn.Module, *, label_weights: int, box_weights: int | None) -> None:
+def _weigh_targets(head: Any, *, label_weights: int, box_weights: int | None) -> None:
     """Multiply the weights among an anchor head's targets; the numbers are their positions."""
     original, recorder = head.get_targets, head.sampler
 
@@ -113,9 +114,9 @@ def _weights_of_priors(valid: Tensor, positions: Tensor, weights: Tensor) -> Ten
     return of_all
 
 
-def _weigh_tood_boxes(head: nn.Module) -> None:
+def _weigh_tood_boxes(head: Any) -> None:
     """TOOD's box loss has weights of its own: multiply them with those of the labels."""
-    # The batched loss of models.performance knows no weights: take upstream's, image by image.
+    # The batched loss of `tood_loss` knows no weights: take upstream's, image by image.
     head._is_batched = lambda: False
     original = head.loss_by_feat_single
     head.loss_bbox = WeightedLoss(head.loss_bbox)
@@ -129,7 +130,7 @@ def _weigh_tood_boxes(head: nn.Module) -> None:
     head.loss_by_feat_single = loss_by_feat_single
 
 
-def _weigh_yolox(head: nn.Module) -> None:
+def _weigh_yolox(head: Any) -> None:
     """YOLOX sums plain losses over all priors (objectness) and over the positive ones."""
     recorder = head.sampler
     original_targets, original_loss = head._get_targets_single, head.loss_by_feat
@@ -159,7 +160,7 @@ def _weigh_yolox(head: nn.Module) -> None:
     head.loss_by_feat = loss_by_feat
 
 
-def _set_yolox_weights(head: nn.Module, of_images: list[tuple[Tensor, Tensor]]) -> None:
+def _set_yolox_weights(head: Any, of_images: list[tuple[Tensor, Tensor]]) -> None:
     objectness = torch.cat([of_priors for of_priors, _ in of_images])[:, None]
     positives = torch.cat([weights for _, weights in of_images])
     head.loss_obj.element_weights = objectness

@@ -64,7 +64,9 @@ class GlobalNormalizer:
 
     def get_targets(self, *arguments: Any, **options: Any) -> tuple[Any, ...]:
         """Return upstream's targets; the normalizer, the fifth, is the processes' mean."""
-        *targets, positives = super().get_targets(*arguments, **options)
+        *targets, positives = super().get_targets(  # type: ignore[misc]  # the head's
+            *arguments, **options
+        )
         if torch.distributed.is_initialized():
             device = targets[0][0].device
             positives = reduce_mean(torch.tensor(float(positives), device=device))

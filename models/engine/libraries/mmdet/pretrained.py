@@ -117,7 +117,7 @@ def load_backbone(model: nn.Module, path: Path) -> LoadReport:
     Raises:
         UserError: the file is of another backbone.
     """
-    backbone = model.backbone
+    backbone: Any = model.backbone
     own = backbone.state_dict()
     given = load_state_dict(path)
     given = {name.removeprefix("backbone."): value for name, value in given.items()}
@@ -137,7 +137,7 @@ def _is_average(name: str) -> bool:
     return name.startswith("ema_")
 
 
-def _registered_name(model: nn.Module) -> str:
+def _registered_name(model: Any) -> str:
     from models.engine.libraries.mmdet.modules import upstream_name
 
     return upstream_name(model.bbox_head)

@@ -87,7 +87,8 @@ def write_split(coco: CocoDataset, image_root: Path, folder: Path, split: str) -
     if is_train:
         write_json(weights_file(folder), weights_of_stem)
     weighted = sum(weight != 1 for values in weights_of_stem.values() for weight in values)
-    return WrittenSplit(len(coco.images), *(int(count) for count in counts), weighted)
+    boxes, crowd, clipped, outside = counts.tolist()
+    return WrittenSplit(len(coco.images), boxes, crowd, clipped, outside, weighted)
 
 
 def check_sizes(coco: CocoDataset, image_root: Path) -> None:

@@ -43,7 +43,7 @@ def predict(job: Mapping[str, Any], report: Callable[..., None]) -> None:
             report=lambda images: report("images", view=view, images=images),
         )
 
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     results = columns_of_views(job["views"], config["category_ids"], detect_view)
     for number, (view, (columns, seconds)) in enumerate(zip(job["views"], results, strict=True)):
         arrays |= {f"{number}.{name}": column for name, column in columns.items()}
@@ -99,10 +99,10 @@ def _suppressed(output: Any, config: Mapping[str, Any]) -> list[torch.Tensor]:
 
 
 def _to_detections(sample: EvalSample, rows: torch.Tensor) -> Detections:
-    rows = rows.cpu().numpy()
-    boxes = sample.boxes_to_original(rows[:, :4]).astype(np.float32)
+    values = rows.cpu().numpy()
+    boxes = sample.boxes_to_original(values[:, :4]).astype(np.float32)
     boxes = clip_boxes(boxes, sample.original_size_wh)
-    scores = np.clip(rows[:, 4], 0, 1)
+    scores = np.clip(values[:, 4], 0, 1)
     keep = has_positive_area(boxes) & np.isfinite(scores)
-    labels = rows[:, 5].astype(np.int64)
+    labels = values[:, 5].astype(np.int64)
     return Detections(sample.image_id, boxes[keep], scores[keep], labels[keep])

@@ -23,9 +23,12 @@ class WeightedDetectionLoss(v8DetectionLoss):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        self._plain_assigner, self.assigner = self.assigner, self._assign
-        self._plain_bce, self.bce = self.bce, self._weighted_bce
-        self._plain_bbox_loss, self.bbox_loss = self.bbox_loss, self._weighted_bbox_loss
+        self._plain_assigner, self._plain_bce = self.assigner, self.bce
+        self._plain_bbox_loss = self.bbox_loss
+        # Upstream calls them as functions; it does not matter that they are no modules.
+        self.assigner = self._assign  # type: ignore[assignment]
+        self.bce = self._weighted_bce  # type: ignore[assignment]
+        self.bbox_loss = self._weighted_bbox_loss  # type: ignore[assignment]
 
     def get_assigned_targets_and_loss(
         self, preds: dict[str, Tensor], batch: dict[str, Any], **assign_options: Any

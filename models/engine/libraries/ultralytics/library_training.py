@@ -59,9 +59,12 @@ def keep_to_itself() -> None:
     """Switch off what ultralytics would send or fetch, and its turning of images."""
     settings.update({name: False for name in INTEGRATIONS})
     # Both would fetch files: a font for pictures that are not drawn, a network to test AMP with.
-    ultralytics.data.utils.check_font = lambda *_: None
-    ultralytics.engine.trainer.check_amp = lambda *_: True
-    ultralytics.data.base.imread = imread_as_stored
+    for module, name, substitute in (
+        (ultralytics.data.utils, "check_font", lambda *_: None),
+        (ultralytics.engine.trainer, "check_amp", lambda *_: True),
+        (ultralytics.data.base, "imread", imread_as_stored),
+    ):
+        setattr(module, name, substitute)
 
 
 def imread_as_stored(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
@@ -89,6 +92,12 @@ class KitTrainer(DetectionTrainer):
         report: sends an event to the parent.
         overrides: ultralytics' arguments.
     """
+
+    # Upstream sets these after its constructor.
+    model: Any
+    optimizer: Any
+    ema: Any
+    tloss: Any
 
     def __init__(
         self, job: Mapping[str, Any], report: Callable[..., None], overrides: dict[str, Any]

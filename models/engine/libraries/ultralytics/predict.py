@@ -41,17 +41,18 @@ def predict_yolo11(
     """
     require_best_checkpoint(paths)
     folder = library_folder(paths)
+    out = (folder / "boxes.npz").resolve()
     job = {
         "task": "predict",
         "config": dict(config),
         "run": str(paths.root.resolve()),
-        "coco_json": str(Path(coco.source).resolve()),
+        "coco_json": str(_file_of(coco).resolve()),
         "image_root": str(image_root.resolve()),
         "device": device,
         "batch_size": batch_size,
         "workers": workers,
         "views": list(views),
-        "out": str((folder / "boxes.npz").resolve()),
+        "out": str(out),
     }
     seconds: dict[str, float] = {}
     with ProgressBar(console=console, disable=not console.is_terminal) as bar:
@@ -65,8 +66,13 @@ def predict_yolo11(
 
         with InterruptRequest() as interrupt:
             run_job(job, folder, receive, interrupt)
-    columns = _read_columns(Path(job["out"]), len(views))
+    columns = _read_columns(out, len(views))
     return join_views(columns, coco, provenance), seconds
+
+
+def _file_of(coco: CocoDataset) -> Path:
+    assert coco.source is not None  # it was read from a file
+    return Path(coco.source)
 
 
 def _read_columns(path: Path, views: int) -> list[dict[str, np.ndarray]]:

@@ -143,6 +143,11 @@ class Recorder:
             minutes_per_epoch=self._seconds / 60 / self._run.config["epochs"],
         )
 
+    @property
+    def _open_log(self) -> MetricsLog:
+        assert self._log is not None  # `start` is reported before any step
+        return self._log
+
     def _on_message(self, event: dict[str, Any]) -> None:
         self._display.message(event["text"])
 
@@ -169,7 +174,7 @@ class Recorder:
         )
         if step % self._run.config["log"]["every_steps"] == 0:
             record = {key: event[key] for key in ("epoch", "loss", "losses", "lr")}
-            self._log.write(
+            self._open_log.write(
                 {"kind": "step", **record, "step": step, "images_per_second": rate, "seconds": now}
             )
 
@@ -182,7 +187,7 @@ class Recorder:
             "val": event["val"],
             "seconds": self._count_time(),
         }
-        self._log.write(record)
+        self._open_log.write(record)
         self._display.end_epoch(record, event["is_best"])
 
     def _count_time(self) -> float:

@@ -99,6 +99,7 @@ def process_environment(folder: Path) -> dict[str, str]:
 def _events(
     process: subprocess.Popen[bytes], interrupt: InterruptRequest
 ) -> Iterator[dict[str, Any]]:
+    assert process.stdout is not None  # it is a pipe
     descriptor, pending = process.stdout.fileno(), b""
     while True:
         if interrupt.signal_number:
@@ -114,7 +115,8 @@ def _events(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.stdout.close()
+    if process.stdout is not None:
+        process.stdout.close()
     try:
         process.wait(timeout=10 if process.poll() is None else None)
     except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -115,7 +116,15 @@ def modulated_deform_conv_backward(
         grad_bias.copy_(grad_output.sum(dim=(0, 2, 3)))
 
 
-def _geometry_of_version_1(geometry: dict[str, int]) -> dict[str, tuple[int, int]]:
+class GeometryOptions(TypedDict):
+    """How the kernel moves over the image: heights and widths."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+
+
+def _geometry_of_version_1(geometry: dict[str, int]) -> GeometryOptions:
     return {
         "stride": (geometry["dH"], geometry["dW"]),
         "padding": (geometry["padH"], geometry["padW"]),
@@ -123,7 +132,7 @@ def _geometry_of_version_1(geometry: dict[str, int]) -> dict[str, tuple[int, int
     }
 
 
-def _geometry_of_version_2(geometry: dict[str, int]) -> dict[str, tuple[int, int]]:
+def _geometry_of_version_2(geometry: dict[str, int]) -> GeometryOptions:
     return {
         "stride": (geometry["stride_h"], geometry["stride_w"]),
         "padding": (geometry["pad_h"], geometry["pad_w"]),

@@ -99,7 +99,7 @@ def load_last(paths: RunPaths) -> tuple[dict[str, Any] | None, list[str]]:
     """
     # next.pt is whole if it exists at all: a kill between the two renames of `save_last`.
     candidates = [paths.checkpoints / "next.pt", paths.last_checkpoint, paths.previous_checkpoint]
-    messages = []
+    messages: list[str] = []
     for path in candidates:
         if not path.is_file():
             continue

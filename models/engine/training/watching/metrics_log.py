@@ -127,7 +127,7 @@ class WandbWriter:
 
     def __init__(self, paths: RunPaths, config: Mapping[str, Any], name: str) -> None:
         try:
-            import wandb
+            import wandb  # type: ignore[import-not-found]  # optional
         except ImportError:
             raise UserError(
                 "--wandb needs the package wandb, which is not installed",
