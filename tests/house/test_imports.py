@@ -37,8 +37,8 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "scoring": (
         ("table", "leaks"),
         ("metrics",),
-        ("uncertainty", "diagnosis", "disagreement"),
-        ("score",),
+        ("confusion", "curves", "disagreement", "outcomes", "uncertainty"),
+        ("diagnosis", "score"),
     ),
     "submit": (
         ("formats",),
