@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from data_tools.coco.dataset import read_coco
+from data_tools.coco.note import note_of
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths, WorkPaths
 from data_tools.ground.run_names import RunName, build, checked_name
@@ -127,8 +128,7 @@ def run_paths(request: TrainRequest) -> RunPaths:
     """Return the run's folder: `runs/<experiment>/fold<k>`."""
     round_number = 0
     if request.pseudo is not None:
-        info = read_coco(request.pseudo).info.get("boxcamp") or {}
-        round_number = int(info.get("round") or 1)
+        round_number = note_of(read_coco(request.pseudo)).round or 1
     name = request.name
     if name is None:
         mosaic = request.mosaic or 0.0

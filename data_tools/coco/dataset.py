@@ -201,7 +201,7 @@ def load_json(path: Path) -> Any:
             expected="a COCO JSON file",
             next_step="check the path; `make sample` draws a dataset to try the kit with",
         ) from None
-    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(
             f"the file is not valid JSON ({error})",
             where=path,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from data_tools.coco.dataset import load_json
+from data_tools.ground.declared.checking import OPEN, read_declared
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file, write_json
 from data_tools.ground.paths import DataPaths, WorkPaths
@@ -18,6 +17,23 @@ class Claim:
 
     status: str
     moved_to: Path | None = None
+
+
+@dataclass(frozen=True)
+class RecordedClaim:
+    """Which dataset a work folder belongs to, as `dataset.json` records it.
+
+    Attributes:
+        data: data root, as it was given.
+        sha256: name of each annotation file -> its hash.
+        is_sample: the dataset is the built-in sample.
+    """
+
+    __pydantic_config__ = OPEN
+
+    data: str
+    sha256: dict[str, str]
+    is_sample: bool
 
 
 def claim_work_folder(data: DataPaths, work: WorkPaths) -> Claim:
@@ -37,14 +53,14 @@ def claim_work_folder(data: DataPaths, work: WorkPaths) -> Claim:
         _write_claim(data, work, hashes)
         return Claim("new")
     recorded = _recorded_claim(work.dataset_json)
-    known = recorded["sha256"]
+    known = recorded.sha256
     if all(known.get(name, digest) == digest for name, digest in hashes.items()):
         if not hashes.keys() <= known.keys():
-            write_json(work.dataset_json, {**recorded, "sha256": {**known, **hashes}})
+            write_json(work.dataset_json, {**asdict(recorded), "sha256": {**known, **hashes}})
         return Claim("same")
-    if not recorded["is_sample"]:
+    if not recorded.is_sample:
         raise UserError(
-            f"the folder holds work of another dataset ({recorded['data']})",
+            f"the folder holds work of another dataset ({recorded.data})",
             where=work.root,
             expected=f"work of {data.root}, whose train.json or test.json differs",
             next_step=f"give another folder, WORK={work.root}2, or move this one away",
@@ -58,7 +74,7 @@ def claim_work_folder(data: DataPaths, work: WorkPaths) -> Claim:
 def data_root_of(work: WorkPaths) -> Path:
     """Return the data root that a work folder belongs to; `data` where it does not say."""
     if work.dataset_json.is_file():
-        return Path(str(_recorded_claim(work.dataset_json)["data"]))
+        return Path(_recorded_claim(work.dataset_json).data)
     return Path("data")
 
 
@@ -70,18 +86,13 @@ def data_root_near(path: Path) -> Path:
     return Path("data")
 
 
-def _recorded_claim(path: Path) -> dict[str, Any]:
-    claim = load_json(path)
-    if not isinstance(claim, dict) or not (
-        {"data", "sha256", "is_sample"} <= claim.keys() and isinstance(claim["sha256"], dict)
-    ):
-        raise UserError(
-            "the file does not say which dataset the work belongs to",
-            where=path,
-            expected="what `python -m data_tools claim` wrote",
-            next_step="remove it if the folder holds work of this dataset, else give another WORK",
-        )
-    return claim
+def _recorded_claim(path: Path) -> RecordedClaim:
+    return read_declared(
+        path,
+        RecordedClaim,
+        what="the claim of the work folder",
+        next_step="remove it if the folder holds work of this dataset, else give another WORK",
+    )
 
 
 def _annotation_hashes(data: DataPaths) -> dict[str, str]:
@@ -96,12 +107,8 @@ def _annotation_hashes(data: DataPaths) -> dict[str, str]:
 
 
 def _write_claim(data: DataPaths, work: WorkPaths, hashes: dict[str, str]) -> None:
-    claim = {
-        "data": str(data.root),
-        "sha256": hashes,
-        "is_sample": data.sample_marker.exists(),
-    }
-    write_json(work.dataset_json, claim)
+    claim = RecordedClaim(str(data.root), hashes, data.sample_marker.exists())
+    write_json(work.dataset_json, asdict(claim))
 
 
 def _free_name(path: Path) -> Path:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 
-from data_tools.coco.dataset import CocoDataset, load_json, read_coco, write_coco
+from data_tools.coco.dataset import CocoDataset, read_coco, write_coco
+from data_tools.coco.note import NOTE_KEY
 from data_tools.folds.assign import seed_scheme_folds, stratified_folds
+from data_tools.ground.declared.checking import OPEN, read_declared
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file, write_json
 from data_tools.ground.paths import WorkPaths
@@ -35,13 +38,15 @@ class Split:
         skipped_boxes: how many boxes were left out for having no area.
     """
 
+    __pydantic_config__ = OPEN
+
     scheme: str
     seed: int
-    folds: int
+    folds: Annotated[int, Ge(2)]
     source: str
     source_sha256: str
     dataset: str
-    fold_of_image: dict[str, int]
+    fold_of_image: dict[str, Annotated[int, Ge(0)]]
     images_without_boxes: int
     skipped_boxes: int
 
@@ -124,7 +129,7 @@ def _with_note(subset: CocoDataset, split: Split, fold: int, part: str) -> CocoD
         "seed": split.seed,
         "source_sha256": split.source_sha256,
     }
-    return replace(subset, info={**subset.info, "boxcamp": note})
+    return replace(subset, info={**subset.info, NOTE_KEY: note})
 
 
 def read_split(path: Path) -> Split:
@@ -133,15 +138,17 @@ def read_split(path: Path) -> Split:
     Raises:
         UserError: the file is missing, broken, or not one that this kit wrote.
     """
-    content = load_json(path)
-    try:
-        return Split(**{key: value for key, value in content.items() if key != "kit_version"})
-    except (AttributeError, TypeError) as error:
+    next_step = "write it again with `python -m data_tools split`"
+    split = read_declared(path, Split, what="split.json", next_step=next_step)
+    beyond = [name for name, fold in split.fold_of_image.items() if fold >= split.folds]
+    if beyond:
         raise UserError(
-            f"this is no split.json of the kit ({error})",
+            f"`fold_of_image` puts {beyond[0]!a} into fold {split.fold_of_image[beyond[0]]}",
             where=path,
-            next_step="write it again with `python -m data_tools split`",
-        ) from None
+            expected=f"a fold below `folds`, which is {split.folds}",
+            next_step=next_step,
+        )
+    return split
 
 
 def describe_split(split: Split, out: Path) -> str:

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from annotated_types import Ge, Lt
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.boxes import xywh_to_xyxy
+from data_tools.ground.declared.checking import OPEN, checked
+from data_tools.ground.declared.parsing import Refusal, parse_json
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import whole_file
 from data_tools.predictions.coco_results import read_coco_results
-from data_tools.predictions.provenance import Provenance, provenance_from_dict
+from data_tools.predictions.provenance import Provenance
 from data_tools.predictions.submission_csv import in_context, read_submission_csv
 from data_tools.predictions.table import Predictions, predictions_from_rows
 
 METADATA_KEY = b"boxcamp"
 COLUMNS = ("image_id", "label", "score", "xmin", "ymin", "xmax", "ymax", "view")
+# Integer columns and what they are held as; the others are floats of either width.
+KIND_OF_COLUMN = {"image_id": pa.int64(), "label": pa.int64(), "view": pa.uint8()}
+# A small file can unpack to more than any machine holds.
+MOST_BOXES = 200_000_000
 READABLE = "prediction .parquet, submission .csv (or .csv.gz), COCO results .json"
+
+
+@dataclass(frozen=True)
+class FileMetadata:
+    """What the metadata of a prediction file says.
+
+    Attributes:
+        image_ids: every image predicted, also those without boxes.
+        provenance: where the predictions come from.
+    """
+
+    __pydantic_config__ = OPEN
+
+    image_ids: tuple[Annotated[int, Ge(-(2**63)), Lt(2**63)], ...]
+    provenance: Provenance
 
 
 def require_parquet_name(path: str | Path) -> None:
@@ -38,7 +62,7 @@ def require_parquet_name(path: str | Path) -> None:
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
     """Write a Parquet prediction file, whole or not at all.
 
-    Rows are sorted by image, then by falling score. The file's metadata holds the images
+    Rows are sorted by image, then by descending score. The file's metadata holds the images
     predicted (also those without boxes) and the provenance.
 
     Raises:
@@ -103,40 +127,73 @@ def read_predictions(path: str | Path, dataset: CocoDataset | None = None) -> Pr
 
 def _read_parquet(path: Path, dataset: CocoDataset | None) -> Predictions:
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        file = pq.ParquetFile(path)
+        if file.metadata.num_rows > MOST_BOXES:
+            raise UserError(
+                f"the file has {file.metadata.num_rows:,} boxes",
+                where=path,
+                expected=f"at most {MOST_BOXES:,}",
+            )
+        table = file.read()
+    except (pa.ArrowException, OSError) as error:
         raise UserError(
             f"the file is not valid Parquet ({error})",
             where=path,
             next_step="write it again: it may have been cut off",
         ) from None
-    metadata = (table.schema.metadata or {}).get(METADATA_KEY)
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    if metadata is None or missing:
-        raise UserError(
-            "the Parquet file is not one of the kit's prediction files",
-            where=path,
-            expected=f"columns {', '.join(COLUMNS)} and the metadata `boxcamp`",
-        )
-    content = json.loads(metadata)
-    provenance = provenance_from_dict(content["provenance"])
+    content = _metadata_of(table, path)
     if dataset is not None:
-        _check_dataset(path, provenance, np.array(content["image_ids"]), dataset)
-    columns = {name: table.column(name).to_numpy() for name in COLUMNS}
+        _check_dataset(path, content.provenance, np.array(content.image_ids), dataset)
+    columns = {name: _column(table, name, path) for name in COLUMNS}
     try:
         return predictions_from_rows(
-            np.array(content["image_ids"], dtype=np.int64),
+            np.array(content.image_ids, dtype=np.int64),
             columns["image_id"],
             columns["label"],
             columns["score"],
             np.stack([columns[name] for name in ("xmin", "ymin", "xmax", "ymax")], axis=1),
             views=columns["view"],
-            provenance=provenance,
+            provenance=content.provenance,
         )
     except UserError as error:
         raise UserError(
             error.what, where=path, expected=error.expected, next_step=error.next_step
         ) from None
+
+
+def _metadata_of(table: pa.Table, path: Path) -> FileMetadata:
+    metadata = (table.schema.metadata or {}).get(METADATA_KEY)
+    missing = [name for name in COLUMNS if table.column_names.count(name) != 1]
+    if metadata is None or missing:
+        raise UserError(
+            "the Parquet file is not one of the kit's prediction files",
+            where=path,
+            expected=f"columns {', '.join(COLUMNS)}, each once, and the metadata `boxcamp`",
+        )
+    where = f"{path}, metadata `boxcamp`"
+    try:
+        value = parse_json(metadata.decode())
+    except (Refusal, UnicodeDecodeError) as error:
+        raise UserError(f"the metadata is not valid JSON ({error})", where=where) from None
+    return checked(value, FileMetadata, where=where, next_step="write the file again")
+
+
+def _column(table: pa.Table, name: str, path: Path) -> np.ndarray:
+    """Return a column whose numbers are of its kind, none of them missing."""
+    column = table.column(name)
+    kind = KIND_OF_COLUMN.get(name)
+    is_number = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+    if column.null_count or not is_number or (kind and not pa.types.is_integer(column.type)):
+        missing = f" with {column.null_count} missing" if column.null_count else ""
+        raise UserError(
+            f"the column `{name}` is of type {column.type}{missing}",
+            where=path,
+            expected="whole numbers, none missing" if kind else "numbers, none missing",
+        )
+    try:
+        return (column.cast(kind) if kind else column).to_numpy()
+    except pa.ArrowInvalid as error:
+        raise UserError(f"the column `{name}` is out of range ({error})", where=path) from None
 
 
 def _check_dataset(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from data_tools.ground.declared.checking import OPEN
 
 KIT_VERSION = "0.1.0"
 
@@ -28,6 +30,8 @@ class Provenance:
         leaked: reasons why scores of this file cannot be trusted (a forced combination).
         kit_version: version of the kit that wrote the file.
     """
+
+    __pydantic_config__ = OPEN  # newer kits may say more
 
     dataset: str | None = None
     model: str | None = None
@@ -56,14 +60,3 @@ class Provenance:
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object."""
         return asdict(self)
-
-
-def provenance_from_dict(value: dict[str, Any]) -> Provenance:
-    """Read back `Provenance.as_dict`; unknown keys of newer kits are ignored on purpose."""
-    known = {entry.name for entry in fields(Provenance)}
-    kept = {key: content for key, content in value.items() if key in known}
-    for key in ("train_file_names", "teacher_file_names", "views", "leaked"):
-        if key in kept:
-            kept[key] = tuple(kept[key])
-    kept["members"] = tuple(provenance_from_dict(member) for member in kept.get("members", ()))
-    return Provenance(**kept)

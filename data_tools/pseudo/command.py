@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.coco.dataset import CocoDataset, read_coco, write_coco
+from data_tools.coco.note import NOTE_KEY, note_of, whole_note_of
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting, sha256_of_file
 from data_tools.pictures.facts import ImageFacts
@@ -118,13 +119,13 @@ def make_pseudo_set(
         leaked=leaked,
     )
     note = _note(result, train, predictions, chain)
-    return replace(result, dataset=replace(dataset, info={**dataset.info, "boxcamp": note}))
+    return replace(result, dataset=replace(dataset, info={**dataset.info, NOTE_KEY: note}))
 
 
 def _check_inputs(request: PseudoRequest, train: CocoDataset, test: CocoDataset) -> None:
     if request.round_number < 1:
         raise UserError(f"--round is {request.round_number}", expected="1 or more")
-    if (train.info.get("boxcamp") or {}).get("round"):
+    if note_of(train).round:
         raise UserError(
             "the training part already holds pseudo-labels",
             where=request.train,
@@ -210,7 +211,7 @@ def _note(
     request, provenance = result.request, predictions.provenance
     added = result.dataset.images[len(train.images) :]
     return {
-        **(train.info.get("boxcamp") or {}),
+        **whole_note_of(train),
         "round": request.round_number,
         "teachers": teachers_as_list(provenance),
         "predictions": {

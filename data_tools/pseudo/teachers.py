@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.coco.note import note_of, whole_note_of
 from data_tools.folds.split import read_split
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file
@@ -132,10 +133,11 @@ def chain_of_rounds(
             next_step="give them with --previous, or start with --round 1",
         )
     sha256 = sha256_of_file(path)
-    note = read_coco(path).info.get("boxcamp") or {}
-    if note.get("round") != round_number - 1:
+    before = read_coco(path)
+    note = note_of(before)
+    if note.round != round_number - 1:
         raise UserError(
-            f"the file is of round {note.get('round')}",
+            f"the file is of round {note.round}",
             where=path,
             expected=f"pseudo-labels of round {round_number - 1}",
         )
@@ -147,5 +149,5 @@ def chain_of_rounds(
             next_step=f"train with --pseudo {path} and predict the test images first",
         )
     kept = ("round", "teachers", "predictions", "thresholds", "pseudo_images", "pseudo_boxes")
-    record = {"sha256": sha256, **{key: note.get(key) for key in kept}}
-    return [*note.get("chain", []), record]
+    record = {"sha256": sha256, **{key: whole_note_of(before).get(key) for key in kept}}
+    return [*note.chain, record]

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from data_tools.ground.declared.checking import EXACT, OPEN, read_declared
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import DataPaths
@@ -34,10 +35,21 @@ class SampleParameters:
         seed: random seed.
     """
 
+    __pydantic_config__ = EXACT
+
     train_images: int = 560
     test_images: int = 160
     size: int = 320
     seed: int = 411
+
+
+@dataclass(frozen=True)
+class SampleMarker:
+    """What `sample.json` says: the parameters that the sample was drawn with."""
+
+    __pydantic_config__ = OPEN
+
+    parameters: SampleParameters
 
 
 def write_sample(
@@ -110,21 +122,22 @@ def _already_there(root: Path, parameters: SampleParameters, overwrite: bool) ->
                 next_step="choose another folder with --out",
             )
         return False
-    try:
-        marker = json.loads(paths.sample_marker.read_text(encoding="utf-8"))
-    except ValueError:
-        marker = {}
-    if marker.get("parameters") == asdict(parameters):
-        return not overwrite
-    if not overwrite:
+    if overwrite:
+        return False
+    there = read_declared(
+        paths.sample_marker,
+        SampleMarker,
+        what="the sample's marker",
+        next_step="add --overwrite to draw the sample again, or choose another folder with --out",
+    ).parameters
+    if there != parameters:
         raise UserError(
-            "the folder holds a sample drawn with other parameters: "
-            f"{json.dumps(marker.get('parameters'))}",
+            f"the folder holds a sample drawn with other parameters: {json.dumps(asdict(there))}",
             where=paths.sample_marker,
             expected=json.dumps(asdict(parameters)),
             next_step="add --overwrite to replace it, or choose another folder with --out",
         )
-    return False
+    return True
 
 
 def _marker(parameters: SampleParameters) -> dict[str, Any]:

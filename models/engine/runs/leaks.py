@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from data_tools.coco.dataset import CocoDataset
+from data_tools.coco.note import note_of
 
 
 def teacher_file_names(train: CocoDataset) -> tuple[str, ...]:
     """Return the images that the teachers of a file's pseudo-labels were trained on."""
-    info = train.info.get("boxcamp") or {}
-    return tuple(info.get("teacher_file_names") or ())
+    return note_of(train).teacher_file_names
 
 
 def leak_reasons(train: CocoDataset, val: CocoDataset) -> tuple[str, ...]:
@@ -29,4 +29,4 @@ def leak_reasons(train: CocoDataset, val: CocoDataset) -> tuple[str, ...]:
             f"the teachers of the pseudo-labels were trained on {len(seen_by_teachers)} "
             f"of its {len(held_out)} images"
         )
-    return (*reasons, *((train.info.get("boxcamp") or {}).get("leaked") or ()))
+    return (*reasons, *note_of(train).leaked)

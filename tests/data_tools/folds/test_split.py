@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,11 @@ from data_tools.folds.split import read_split, split_dataset, write_split
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file
 from tests.builders.coco_cases import box, coco_dict, image, random_coco, write_dict
+
+SPLIT = {
+    "scheme": "seed", "seed": 1, "folds": 2, "source": "train.json", "source_sha256": "ab",
+    "dataset": "cd", "fold_of_image": {"a": 0}, "images_without_boxes": 0, "skipped_boxes": 0,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -124,11 +130,20 @@ def test_a_failure_halfway_keeps_the_old_folds(train_json, monkeypatch):
     assert {path.name: path.read_bytes() for path in folds.iterdir()} == before
 
 
-@pytest.mark.parametrize("content", [{}, {"scheme": "seed", "colour": 1}, []])
-def test_a_split_json_of_someone_else(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ({}, "`fold_of_image` is missing"),
+        ({"scheme": 1}, "`scheme` is 1, expected text"),
+        ([], "the content is [], expected a mapping"),
+        ({**SPLIT, "folds": 1}, "`folds` is 1, expected 2 or more"),
+        ({**SPLIT, "fold_of_image": {"a": 2}}, "`fold_of_image` puts 'a' into fold 2"),
+    ],
+)
+def test_a_split_json_of_someone_else(tmp_path, content, fault):
     path = tmp_path / "split.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"no split\.json of the kit"):
+    with pytest.raises(UserError, match=re.escape(fault)):
         read_split(path)
 
 

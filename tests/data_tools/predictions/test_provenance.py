@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from data_tools.predictions.provenance import Provenance, provenance_from_dict
+from data_tools.ground.declared.checking import checked
+from data_tools.predictions.provenance import Provenance
 
 
 def test_the_default_has_seen_nothing():
@@ -33,8 +34,8 @@ def test_it_survives_json():
         train_file_names=("a",), teacher_file_names=("b",), views=("plain", "flip"),
         members=(Provenance(run="q"),), leaked=("z",),
     )  # fmt: skip
-    assert provenance_from_dict(json.loads(json.dumps(origin.as_dict()))) == origin
+    assert checked(json.loads(json.dumps(origin.as_dict())), Provenance) == origin
 
 
 def test_keys_of_newer_kits_are_passed_over():
-    assert provenance_from_dict({"run": "r", "colour": "red"}) == Provenance(run="r")
+    assert checked({"run": "r", "colour": "red"}, Provenance) == Provenance(run="r")
