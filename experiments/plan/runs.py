@@ -12,6 +12,7 @@ from typing import Any
 from data_tools.coco.dataset import read_coco
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file
+from data_tools.ground.nested import flattened
 from data_tools.ground.paths import DataPaths, RunPaths, WorkPaths
 from data_tools.ground.run_names import with_seed
 from experiments.factors import Difference, comparable_inputs, differences, require_single_factor
@@ -187,17 +188,6 @@ def _config(
 
 def _value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def flattened(block: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of a nested mapping by dotted key; lists are leaves."""
-    leaves: dict[str, Any] = {}
-    for key, value in block.items():
-        if isinstance(value, Mapping) and value:
-            leaves.update(flattened(value, f"{prefix}{key}."))
-        else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
 
 
 def pseudo_file(settings: Settings, place: Place) -> Path | None:

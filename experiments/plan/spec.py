@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.ground.errors import UserError
+from data_tools.ground.nested import merged
 from data_tools.ground.run_names import checked_name
 from experiments.plan.spec_file import (
     BASE_ARM,
@@ -16,7 +17,6 @@ from experiments.plan.spec_file import (
     checked_seeds,
     checked_unavoidable,
     load_with_parents,
-    merged,
 )
 
 

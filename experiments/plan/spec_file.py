@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from data_tools.ground.declared.checking import EXACT, checked
 from data_tools.ground.declared.parsing import load_declared
 from data_tools.ground.errors import UserError
+from data_tools.ground.nested import merged
 
 BASE_ARM = "base"
 NETWORK_KEYS = ("model", "set neck", "set architecture.")
@@ -76,7 +77,8 @@ def load_with_parents(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]
     if parent_path.resolve() in here:
         raise UserError("the file extends itself", where=path)
     parent = load_with_parents(parent_path, here)
-    return {**parent, **content, "base": merged(parent.get("base"), content.get("base"))}
+    both = merged(parent.get("base") or {}, content.get("base") or {})
+    return {**parent, **content, "base": both}
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:
@@ -96,13 +98,6 @@ def _load_yaml(path: Path) -> dict[str, Any]:
         "under `set`",
     )
     return content
-
-
-def merged(first: Any, second: Any) -> dict[str, Any]:
-    """Return the settings of `second` on top of `first`, key by key also inside `set`."""
-    first, second = dict(first or {}), dict(second or {})
-    overrides = {**(first.get("set") or {}), **(second.get("set") or {})}
-    return {**first, **second, **({"set": overrides} if overrides else {})}
 
 
 def checked_unavoidable(content: Mapping[str, Any], path: Path) -> dict[str, dict[str, str]]:

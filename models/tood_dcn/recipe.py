@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.engine.config.merging import merged
+from models.engine.config.merging import on_top
 from models.tood import recipe as tood
 
 # `fallback_on_stride` False: also the layers that halve the map are deformable.
@@ -18,6 +18,6 @@ _DEFORMABLE: dict[str, Any] = {
     },
 }
 
-FULL: dict[str, Any] = merged(tood.FULL, merged(_DEFORMABLE, {"batch_size": 6}))
+FULL: dict[str, Any] = on_top(tood.FULL, on_top(_DEFORMABLE, {"batch_size": 6}))
 
-SMOKE: dict[str, Any] = merged(tood.SMOKE, _DEFORMABLE)
+SMOKE: dict[str, Any] = on_top(tood.SMOKE, _DEFORMABLE)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_tools.ground.errors import UserError
-from models.engine.config.merging import merged
+from models.engine.config.merging import on_top
 from models.registry import MODELS, ModelSpec
 
 # Output channels of the FPN: the seed's 256, and the smoke models' own width.
@@ -22,7 +22,7 @@ def with_neck(config: Mapping[str, Any], spec: ModelSpec, neck: Any, scale: str)
         UserError: the neck is not `fpn` or `own`, or the model has no such choice.
     """
     if neck == "own":
-        return merged(config, {"neck": "own"})
+        return on_top(config, {"neck": "own"})
     if neck != "fpn" or not spec.has_fpn_option:
         names = ", ".join(model.name for model in MODELS if model.has_fpn_option)
         raise UserError(
@@ -48,4 +48,4 @@ def with_neck(config: Mapping[str, Any], spec: ModelSpec, neck: Any, scale: str)
         "neck": "fpn",
         "architecture": {"neck": fpn, "bbox_head": {"in_channels": in_channels}},
     }
-    return merged(config, delta)
+    return on_top(config, delta)

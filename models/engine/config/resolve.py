@@ -13,7 +13,7 @@ from typing import Any
 from data_tools.ground.errors import UserError
 from models.engine.config.augment import AUGMENT_DEFAULTS, complete_augment
 from models.engine.config.defaults import SETTINGS
-from models.engine.config.merging import merged
+from models.engine.config.merging import on_top
 from models.engine.config.necks import with_neck
 from models.engine.config.overrides import apply_overrides, parse_override
 from models.registry import SCALES, ModelSpec, get_model
@@ -79,9 +79,9 @@ def resolve_config(
 
 def recipe_config(spec: ModelSpec, scale: str) -> dict[str, Any]:
     """Return defaults and recipe of one scale, without the user's part."""
-    config = merged(_defaults(), spec.recipe("full"))
+    config = on_top(_defaults(), spec.recipe("full"))
     if scale == "smoke":
-        config = merged(config, spec.recipe("smoke"))
+        config = on_top(config, spec.recipe("smoke"))
     return config
 
 
@@ -113,7 +113,7 @@ def with_epochs(config: Mapping[str, Any], epochs: int) -> dict[str, Any]:
         },
         "augment": {"close_mosaic_epochs": round(config["augment"]["close_mosaic_epochs"] * share)},
     }
-    return merged(config, {"epochs": epochs, **last})
+    return on_top(config, {"epochs": epochs, **last})
 
 
 def _last(pairs: Sequence[tuple[str, Any]], key: str, default: Any) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file, write_json
+from data_tools.ground.nested import flattened
 from data_tools.ground.paths import RunPaths
 from data_tools.predictions.provenance import KIT_VERSION, Provenance
 from models.engine.runs.restart import forget_micro_batch
@@ -116,7 +117,7 @@ def existing_run(paths: RunPaths, config: Mapping[str, Any], *, resume: bool) ->
 
 
 def _refuse_other_config(paths: RunPaths, config: Mapping[str, Any]) -> None:
-    before, now = _flat(read_config(paths)), _flat(config)
+    before, now = flattened(read_config(paths)), flattened(config)
     differing = [
         f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"
         for key in sorted(before.keys() | now.keys())
@@ -156,16 +157,6 @@ def refuse_other_data(paths: RunPaths, data: Mapping[str, Any]) -> None:
             expected="the same files as before (run.json, `data`, has their SHA-256)",
             next_step="put them back, or give another --name for a new run",
         )
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 @contextmanager

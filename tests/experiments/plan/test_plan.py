@@ -18,12 +18,13 @@ from click.testing import CliRunner
 from data_tools.coco.workspace import claim_work_folder
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
+from data_tools.ground.nested import flattened
 from data_tools.ground.paths import DataPaths, RunPaths, WorkPaths
 from experiments.cli import main
 from experiments.factors import differences, factor_of_key, factors
 from experiments.plan.commands import train_command
 from experiments.plan.run_arms import run_experiment
-from experiments.plan.runs import Place, flattened, plan_runs
+from experiments.plan.runs import Place, plan_runs
 from experiments.plan.spec import read_experiment
 from experiments.plan.spec_file import SHIPPED
 from experiments.run_folder import read_runs

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.ground.errors import UserError
+from data_tools.ground.nested import flattened
 
 SIZES = ("n", "s", "m", "l", "x")
 _PRECISION = {"fp32": False, "bf16": "bf16", "fp16": True}
@@ -79,7 +80,7 @@ def check_supported(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> Non
     Raises:
         UserError: a setting outside `SUPPORTED` differs from the recipe, or a value is impossible.
     """
-    given, usual = dict(_flat(config)), dict(_flat(recipe))
+    given, usual = flattened(config), flattened(recipe)
     faults = [
         f"`{key}` cannot be changed: it is {usual[key]!r}"
         for key, value in given.items()
@@ -112,13 +113,3 @@ def data_yaml(folder: Path, classes: Sequence[str]) -> str:
 
 def _is_supported(key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in SUPPORTED)
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            pairs += _flat(value, f"{prefix}{key}.")
-        else:
-            pairs.append((f"{prefix}{key}", value))
-    return pairs

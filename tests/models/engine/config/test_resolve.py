@@ -11,7 +11,7 @@ import pytest
 from data_tools.ground.errors import UserError
 from models.engine.config.augment import complete_augment
 from models.engine.config.defaults import SETTINGS
-from models.engine.config.merging import merged
+from models.engine.config.merging import on_top
 from models.engine.config.overrides import parse_override, valid_keys
 from models.engine.config.resolve import recipe_config, resolve_config, with_epochs
 from models.registry import MODELS, SCALES, get_model, model_names
@@ -25,7 +25,7 @@ def resolve(model="tood", scale="smoke", **options):
 
 def test_merging_nothing_changes_nothing():
     base = {"a": {"b": 1}}
-    result = merged(base, {})
+    result = on_top(base, {})
     assert result == base
     result["a"]["b"] = 2
     assert base == {"a": {"b": 1}}
@@ -33,20 +33,20 @@ def test_merging_nothing_changes_nothing():
 
 def test_merging_goes_key_by_key_and_leaves_both_alone():
     base, delta = {"a": {"b": 1, "c": 2}, "d": [1, 2]}, {"a": {"c": 3}, "d": [4]}
-    assert merged(base, delta) == {"a": {"b": 1, "c": 3}, "d": [4]}
+    assert on_top(base, delta) == {"a": {"b": 1, "c": 3}, "d": [4]}
     assert base == {"a": {"b": 1, "c": 2}, "d": [1, 2]}
     assert delta == {"a": {"c": 3}, "d": [4]}
 
 
 def test_another_type_replaces_the_whole_dictionary():
     base = {"neck": {"type": "PAFPN", "blocks": 3}}
-    assert merged(base, {"neck": {"type": "FPN"}}) == {"neck": {"type": "FPN"}}
-    assert merged(base, {"neck": {"type": "PAFPN"}}) == base
+    assert on_top(base, {"neck": {"type": "FPN"}}) == {"neck": {"type": "FPN"}}
+    assert on_top(base, {"neck": {"type": "PAFPN"}}) == base
 
 
 def test_optimizers_share_their_keys():
     base = {"optimizer": {"type": "SGD", "lr": 0.01}}
-    assert merged(base, {"optimizer": {"type": "AdamW"}}) == {
+    assert on_top(base, {"optimizer": {"type": "AdamW"}}) == {
         "optimizer": {"type": "AdamW", "lr": 0.01}
     }
 
