@@ -93,13 +93,13 @@ def test_report_of_nothing_is_healthy():
 
 
 def test_report_shows_fixes_and_counts_problems():
-    findings = [Finding("disk", "ok", "20 GiB"), Finding("gpu", "problem", "broken", "mend it")]
+    findings = [Finding("disk", "ok", "20 GiB"), Finding("gpu", "problem", "broken", "fix it")]
     report = {"machine": "m", "python": "3.11", "findings": [vars(each) for each in findings]}
     lines = doctor.format_report(report).splitlines()
     assert lines[1:] == [
         "ok      disk: 20 GiB",
         "problem gpu: broken",
-        "        fix: mend it",
+        "        fix: fix it",
         "1 problems",
     ]
 

@@ -1,4 +1,4 @@
-"""Full scale is the seed's table, and each network is mmdet's own, weight by weight."""
+"""Full scale is the original competition entry's table, and each network is mmdet's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.engine.ops import mmcv_extension
 
 CATEGORIES = [{"id": number, "name": f"class {number}"} for number in range(10)]
 
-# SEED.md's table, one entry per cell that is a setting: dotted key -> value.
+# The original competition entry's table, one entry per cell that is a setting: dotted key -> value.
 TOOD_TABLE = {
     "architecture.type": "TOOD",
     "architecture.backbone.type": "ResNeXt",
@@ -230,7 +230,7 @@ def shapes_of(architecture: Any) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("model", TABLE)
-def test_full_recipe_is_the_seeds_table(model):
+def test_full_recipe_is_the_original_entrys_table(model):
     config = full_config(model)
     expected = {**COMMON_TABLE, **TABLE[model]}
     assert {key: value_at(config, key) for key in expected} == expected
@@ -282,7 +282,7 @@ def test_ssd_anchors_are_twice_those_of_512_pixels():
 
 
 @pytest.mark.parametrize("model", ["yolox", "ssd"])
-def test_neck_fpn_is_the_seeds_controlled_comparison(model):
+def test_neck_fpn_is_the_original_entrys_controlled_comparison(model):
     config = resolve_config(model, "full", categories=CATEGORIES, overrides=["neck=fpn"])
     neck = config["architecture"]["neck"]
     assert (neck["type"], neck["out_channels"], config["neck"]) == ("FPN", 256, "fpn")

@@ -28,6 +28,15 @@ def test_every_model_has_a_readme_of_about_twenty_lines(name, repository):
     assert f"make train MODEL={name}" in text or f"models train {name} " in text
 
 
+def test_toods_page_states_the_channels_of_its_recipes(repository):
+    text = " ".join((repository / "models" / "tood" / "README.md").read_text().split())
+    small = get_model("tood").recipe("smoke")["architecture"]
+    channels, head = small["backbone"]["base_channels"], small["bbox_head"]
+    assert f"a {small['backbone']['depth']}-layer ResNeXt with {channels} base channels" in text
+    assert head["stacked_convs"] == 3
+    assert f"three head convolutions of {head['feat_channels']} channels" in text
+
+
 def test_unknown_name_lists_the_valid_ones():
     with pytest.raises(UserError) as raised:
         get_model("yolov4")

@@ -67,7 +67,7 @@ def _pair(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and len(value) == 2 and all(map(is_valid, value))
 
 
-def _is_rising_list(value: Any) -> bool:
+def _is_ascending_list(value: Any) -> bool:
     if not isinstance(value, list) or not all(_at_least(1, whole=True)(each) for each in value):
         return False
     return value == sorted(set(value))
@@ -123,8 +123,8 @@ SETTINGS: tuple[Setting, ...] = (
             "step: times gamma at each milestone; cosine: down to min_lr_ratio; "
             "yolox: cosine that ends no_augment_epochs early",
             _one_of("step", "cosine", "yolox")),
-    Setting("schedule.milestones", [16, 22], "rising whole numbers",
-            "epochs done when a step comes", _is_rising_list),
+    Setting("schedule.milestones", [16, 22], "ascending whole numbers",
+            "epochs done when a step comes", _is_ascending_list),
     Setting("schedule.gamma", 0.1, "a number above 0", "factor of a step", _above_zero),
     Setting("schedule.min_lr_ratio", 0.05, "a number in [0, 1]",
             "last learning rate of cosine and yolox, as a share of the highest", _is_share),
@@ -132,7 +132,7 @@ SETTINGS: tuple[Setting, ...] = (
             "optimizer steps of warm-up", COUNT_OR_ZERO),
     Setting("schedule.warmup_epochs", 0, "a number, 0 or more",
             "epochs of warm-up, where warmup_iterations is 0", _at_least(0)),
-    # mmdet's schedule_1x; the recipes published for the seed say only "linear".
+    # mmdet's schedule_1x; the recipe of the original competition entry says only "linear".
     Setting("schedule.warmup_start_factor", 0.001, "a number in [0, 1]",
             "first learning rate, as a share of the highest", _is_share),
     Setting("schedule.no_augment_epochs", 0, "a whole number, 0 or more",

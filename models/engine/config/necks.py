@@ -1,4 +1,4 @@
-"""`--set neck=fpn`: the seed's controlled comparison, one neck for every detector."""
+"""`--set neck=fpn`: one neck for every detector, for controlled comparisons of the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from data_tools.ground.errors import UserError
 from models.engine.config.merging import on_top
 from models.registry import MODELS, ModelSpec
 
-# Output channels of the FPN: the seed's 256, and the smoke models' own width.
+# Output channels of the FPN: the original competition entry's 256, and the smoke models' own width.
 FPN_CHANNELS = {"full": 256, "smoke": 64}
 
 

@@ -56,7 +56,7 @@ class RowPlan:
     Attributes:
         pixels: (S, 4) int32 index of each sample's corners into the rows.
         weights: (S, 4) of the corners, float32 or float64.
-        order: (S * 4,) int32, positions in the flattened `pixels`, by rising pixel; None when no
+        order: (S * 4,) int32, positions in the flattened `pixels`, by ascending pixel; None when no
             gradient of the image is wanted.
         starts: (rows,) int32, where each row's positions begin in `order`; None with it.
     """

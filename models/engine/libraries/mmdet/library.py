@@ -13,7 +13,7 @@ from models.engine.ops import mmcv_extension
 
 mmcv_extension.install()
 
-# What the libraries complain about at import is theirs to mend and only hides our own messages.
+# What the libraries complain about at import is theirs to fix and only hides our own messages.
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from mmcv.ops import ModulatedDeformConv2dPack

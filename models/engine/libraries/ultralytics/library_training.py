@@ -147,7 +147,7 @@ class KitTrainer(DetectionTrainer):
                 "that ultralytics refuses",
                 where=refused[0].resolve(),
                 expected="files that python -m data_tools verify can decode, of a usual format",
-                next_step="mend or convert them, or choose another model",
+                next_step="fix or convert them, or choose another model",
             )
         if self.boxes is not None:
             self.model.criterion = WeightedDetectionLoss(self.model)

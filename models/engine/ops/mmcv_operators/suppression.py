@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> Tensor:
-    """Return the indices kept by greedy suppression, by falling score.
+    """Return the indices kept by greedy suppression, by descending score.
 
     Args:
         boxes: (N, 4) corners.

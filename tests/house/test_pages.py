@@ -1,0 +1,60 @@
+"""Each room's page names what is in the room, and nothing that is not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGES = sorted(
+    path.parent for path in REPOSITORY.glob("*/__init__.py") if path.parent.name != "tests"
+)
+# Rooms inside packages that have a page of their own; a model's page is about the model.
+INNER = [REPOSITORY / "models" / "engine"]
+WITH_PAGE = [room for room in [*PACKAGES, *INNER] if (room / "README.md").is_file()]
+NOT_NAMED = {"__init__.py", "__main__.py", "__pycache__", "README.md"}
+
+
+def entries(room: Path) -> set[str]:
+    """Names of a room's files and folders, these with a slash."""
+    inside = [path for path in room.iterdir() if path.name not in NOT_NAMED]
+    names = {path.name for path in inside if path.suffix in (".py", ".yaml")}
+    return names | {f"{path.name}/" for path in inside if path.is_dir() and any(path.iterdir())}
+
+
+def tree(page: str) -> set[str]:
+    """Names in a page's first block of code that has any: those before each line's clause."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```|((?:^ {4}.*\n)+)", page, re.MULTILINE | re.DOTALL)
+    for block in ("".join(found) for found in blocks):
+        named = {name for line in block.splitlines() for name in names_before_clause(line)}
+        if named:
+            return named
+    return set()
+
+
+def names_before_clause(line: str) -> list[str]:
+    """Names at the beginning of a line, up to two spaces: `a.py, b/  what they are for`."""
+    names = re.split(r",? ", re.split(r" {2,}", line.strip())[0])
+    return names if all(re.fullmatch(r"\w+(\.py|\.yaml|/)", name) for name in names) else []
+
+
+def test_a_line_names_what_stands_before_its_clause():
+    assert names_before_clause("    cli.py, train.py  the commands") == ["cli.py", "train.py"]
+    assert names_before_clause("tood/ yolox/    a model each") == ["tood/", "yolox/"]
+    assert names_before_clause("more of the clause") == []
+    assert names_before_clause("") == []
+
+
+def test_the_tree_is_the_first_block_that_names_anything():
+    page = "# a\n\n```bash\nmake\n```\n\n```\nb.py  does b\nc/    holds c\n```\n"
+    assert tree(page) == {"b.py", "c/"}
+    assert tree("# a\n\n    b.py  does b\n    c/    holds c\n\ntext\n") == {"b.py", "c/"}
+    assert tree("# a\n") == set()
+
+
+@pytest.mark.parametrize("room", WITH_PAGE, ids=lambda room: str(room.relative_to(REPOSITORY)))
+def test_the_page_names_each_file_and_folder_once_and_no_others(room):
+    named = tree((room / "README.md").read_text(encoding="utf-8"))
+    assert named == entries(room)
