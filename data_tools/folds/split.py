@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -100,8 +101,9 @@ def check_split_request(dataset: CocoDataset, folds: int, scheme: str) -> None:
 def write_split(out: Path, split: Split, dataset: CocoDataset) -> None:
     """Write the two COCO files of every fold and `split.json`: all of them or none."""
     fold_of_image = np.array([split.fold_of_image[name] for name in dataset.file_names])
-    with staged_files(out) as stage:
-        names = WorkPaths(stage)
+    names = WorkPaths(Path())
+    older = list(_older_folds(out, split.folds))
+    with staged_files(out, marker=names.split_json.name, obsolete=older) as stage:
         for fold in range(split.folds):
             held_out = fold_of_image == fold
             for part, mask in (("train", ~held_out), ("val", held_out)):
@@ -109,15 +111,14 @@ def write_split(out: Path, split: Split, dataset: CocoDataset) -> None:
                 subset = dataset.subset(dataset.image_ids[mask])
                 write_coco(stage / name, _with_note(subset, split, fold, part))
         write_json(stage / names.split_json.name, split.as_dict())
-    _remove_older_folds(out, split.folds)
 
 
-def _remove_older_folds(out: Path, folds: int) -> None:
-    """Remove the files of an earlier split with more folds: they belong to no split any more."""
+def _older_folds(out: Path, folds: int) -> Iterator[Path]:
+    """Yield the files of an earlier split with more folds: they belong to no split any more."""
     names = WorkPaths(Path())
-    while (out / names.val_json(folds).name).is_file():
-        (out / names.val_json(folds).name).unlink()
-        (out / names.train_json(folds).name).unlink(missing_ok=True)
+    while (val := out / names.val_json(folds).name).is_file():
+        yield val
+        yield out / names.train_json(folds).name
         folds += 1
 
 

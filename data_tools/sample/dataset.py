@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from data_tools.ground.declared.checking import EXACT, OPEN, read_declared
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import DataPaths
-from data_tools.ground.staging import staged_files
+from data_tools.ground.staging import is_unfinished, staged_files
 from data_tools.predictions.provenance import KIT_VERSION
 from data_tools.sample.layout import CLASS_NAMES, draw_layout
 from data_tools.sample.scene import Scene, render_scene
@@ -72,7 +72,9 @@ def write_sample(
     _check_parameters(parameters)
     if _already_there(root, parameters, overwrite):
         return "kept"
-    with staged_files(root) as stage:
+    marker = DataPaths(root).sample_marker.name
+    older = list(_older_pictures(root, parameters))
+    with staged_files(root, marker=marker, obsolete=older) as stage:
         paths = DataPaths(stage)
         images_of_split = (parameters.train_images, parameters.test_images)
         for split, images in zip(SPLITS, images_of_split, strict=True):
@@ -83,7 +85,6 @@ def write_sample(
                 write_json(paths.hidden_test_json, truth, indent=None)
                 write_json(paths.test_json, {**truth, "annotations": []}, indent=None)
         write_json(paths.sample_marker, _marker(parameters))
-    _remove_older_pictures(root, parameters)
     return "drawn"
 
 
@@ -91,12 +92,12 @@ def _picture_name(split: str, image_id: int) -> str:
     return f"{split}/{image_id:04d}.jpg"
 
 
-def _remove_older_pictures(root: Path, parameters: SampleParameters) -> None:
-    """Remove the pictures that a larger sample left behind in this folder."""
+def _older_pictures(root: Path, parameters: SampleParameters) -> Iterator[Path]:
+    """Yield the pictures that a larger sample left behind in this folder."""
     images_of_split = (parameters.train_images, parameters.test_images)
     for split, image_id in zip(SPLITS, images_of_split, strict=True):
         while (left_over := root / _picture_name(split, image_id)).is_file():
-            left_over.unlink()
+            yield left_over
             image_id += 1
 
 
@@ -114,6 +115,8 @@ def _check_parameters(parameters: SampleParameters) -> None:
 def _already_there(root: Path, parameters: SampleParameters, overwrite: bool) -> bool:
     paths = DataPaths(root)
     if not paths.sample_marker.exists():
+        if is_unfinished(root):  # a sample whose drawing was killed: nobody else stages files here
+            return False
         if paths.train_json.exists() or paths.test_json.exists():
             raise UserError(
                 "the folder holds a dataset that is not the sample",
