@@ -18,7 +18,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file, write_json
 from data_tools.ground.paths import WorkPaths
 from data_tools.ground.staging import staged_files
-from data_tools.predictions.provenance import KIT_VERSION
+from data_tools.ground.version import VERSION
 
 SCHEMES = {"seed": seed_scheme_folds, "stratified": stratified_folds}
 
@@ -57,7 +57,7 @@ class Split:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON object of `split.json`."""
-        return {"kit_version": KIT_VERSION, **vars(self)}
+        return {"kit_version": VERSION, **vars(self)}
 
 
 def split_dataset(

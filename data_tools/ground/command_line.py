@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from data_tools.ground.errors import UserError
+from data_tools.ground.version import VERSION
 
 # Operating-system refusals that the user can lift, with what to do about each.
 _NEXT_STEP_OF_ERRNO = {
@@ -110,6 +111,10 @@ class CommandGroup(click.Group):
     """
 
     command_class = Command
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        click.version_option(VERSION, prog_name="boxcamp")(self)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, turning mistakes into messages and leaving bugs their traceback."""

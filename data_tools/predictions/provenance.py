@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from data_tools.ground.declared.checking import OPEN
-
-KIT_VERSION = "0.1.0"
+from data_tools.ground.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Provenance:
     views: tuple[str, ...] = ("plain",)
     members: tuple[Provenance, ...] = ()
     leaked: tuple[str, ...] = ()
-    kit_version: str = KIT_VERSION
+    kit_version: str = VERSION
 
     def seen_file_names(self) -> frozenset[str]:
         """Images that this model, its members or any of their teachers were trained on."""

@@ -16,7 +16,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import DataPaths
 from data_tools.ground.staging import is_unfinished, staged_files
-from data_tools.predictions.provenance import KIT_VERSION
+from data_tools.ground.version import VERSION
 from data_tools.sample.layout import CLASS_NAMES, draw_layout
 from data_tools.sample.scene import Scene, render_scene
 
@@ -144,7 +144,7 @@ def _already_there(root: Path, parameters: SampleParameters, overwrite: bool) ->
 
 
 def _marker(parameters: SampleParameters) -> dict[str, Any]:
-    versions = {"boxcamp": KIT_VERSION, "numpy": np.__version__, "opencv": cv2.__version__}
+    versions = {"boxcamp": VERSION, "numpy": np.__version__, "opencv": cv2.__version__}
     return {"parameters": asdict(parameters), "versions": versions}
 
 

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 from typing import Any
 
-from data_tools.predictions.provenance import KIT_VERSION
+from data_tools.ground.version import VERSION
 from experiments.leaks import run_leaks
 from experiments.report.gathered.gather import Material, Source
 from experiments.run_folder import Run
@@ -56,4 +56,4 @@ def source_records(sources: Sequence[Source]) -> list[tuple[str, str, str]]:
 
 def kit_record(material: Material) -> str:
     """Return the versions that wrote the report, and the fold it is about."""
-    return f"boxcamp {KIT_VERSION}, Python {platform.python_version()}, fold {material.fold}"
+    return f"boxcamp {VERSION}, Python {platform.python_version()}, fold {material.fold}"

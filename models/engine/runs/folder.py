@@ -20,7 +20,8 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file, write_json
 from data_tools.ground.nested import flattened
 from data_tools.ground.paths import RunPaths
-from data_tools.predictions.provenance import KIT_VERSION, Provenance
+from data_tools.ground.version import VERSION
+from data_tools.predictions.provenance import Provenance
 from models.engine.runs.restart import forget_micro_batch
 
 # Settings that may change on resuming: they do not alter what is computed.
@@ -209,7 +210,7 @@ def clear_results(paths: RunPaths) -> None:
 def versions() -> dict[str, str]:
     """Return the versions of the kit, Python and the packages that decide results."""
     installed = {package: _version(package) for package in _PACKAGES}
-    return {"boxcamp": KIT_VERSION, "python": platform.python_version(), **installed}
+    return {"boxcamp": VERSION, "python": platform.python_version(), **installed}
 
 
 def _version(package: str) -> str:
