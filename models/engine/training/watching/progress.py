@@ -9,17 +9,10 @@ from typing import Any, Protocol
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
+from rich.text import Text
 
-# Columns of the per-epoch table: title and the key of the validation score (None: not a score).
-SCORE_COLUMNS = (
-    ("mAP50*", "competition_map50"),
-    ("mAP", "map"),
-    ("mAP50", "map50"),
-    ("small", "map_small"),
-    ("medium", "map_medium"),
-    ("large", "map_large"),
-)
+from models.engine.training.watching.score_table import ScoreTable, duration, score_texts
+
 SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -88,7 +81,7 @@ class PlainDisplay(SilentDisplay):
     def end_epoch(self, record: Mapping[str, Any], best: bool) -> None:
         """Print the epoch's scores on one line."""
         scores = "  ".join(
-            f"{title} {text}" for title, text in zip(*_score_texts(record["val"]), strict=True)
+            f"{title} {text}" for title, text in zip(*score_texts(record["val"]), strict=True)
         )
         self.message(
             f"{self._epoch_text}  train loss {record['train_loss']:.3f}  {scores}"
@@ -101,70 +94,51 @@ class PlainDisplay(SilentDisplay):
 
 
 class TerminalDisplay:
-    """A table that grows by a row per epoch, above a progress bar."""
+    """A table that grows by a row per epoch, above a progress bar that is always in sight."""
 
     def __init__(self, console: Console) -> None:
-        self._table = Table(title="validation fold (mAP50*: the competition's metric)")
-        for title in ("epoch", "train loss", *(title for title, _ in SCORE_COLUMNS), "time"):
-            self._table.add_column(title, justify="right")
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),
             TextColumn("{task.completed}/{task.total}"),
-            TextColumn("{task.fields[status]}"),
             console=console,
+            expand=True,
         )
-        self._task = self._progress.add_task("", total=1, status="")
-        self._live = Live(Group(self._progress), console=console, refresh_per_second=4)
+        self._task = self._progress.add_task("", total=1)
+        # On a line of its own: beside the bar it has no room on a narrow terminal.
+        self._status = Text(no_wrap=True, overflow="ellipsis")
+        self._table = ScoreTable(below=Group(self._progress, self._status))
+        self._live = Live(self._table, console=console, refresh_per_second=4)
         self._live.start()
 
     def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         """Reset the bar."""
         description = f"epoch {epoch + 1}/{epochs}"
-        self._progress.update(
-            self._task, description=description, total=steps, completed=done, status=""
-        )
+        self._progress.update(self._task, description=description, total=steps, completed=done)
+        self._status.plain = ""
 
     def step(self, done: int, loss: float, images_per_second: float, eta_seconds: float) -> None:
         """Advance the bar."""
-        status = f"loss {loss:.3f}  {images_per_second:.1f} images/s  ETA {duration(eta_seconds)}"
-        self._progress.update(self._task, completed=done, status=status)
+        self._progress.update(self._task, completed=done)
+        self._status.plain = (
+            f"loss {loss:.3f}  {images_per_second:.1f} images/s  ETA {duration(eta_seconds)}"
+        )
 
     def end_epoch(self, record: Mapping[str, Any], best: bool) -> None:
         """Add a row to the table."""
-        _, scores = _score_texts(record["val"])
-        self._table.add_row(
-            f"{record['epoch'] + 1}",
-            f"{record['train_loss']:.3f}",
-            *scores,
-            duration(record["seconds"]),
-            style="bold" if best else None,
-        )
-        self._live.update(Group(self._table, self._progress))
+        self._table.add(record, best)
+        self._live.refresh()
 
     def message(self, text: str) -> None:
         """Print the text above the table."""
         self._live.console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
-        """Stop redrawing."""
+        """Stop redrawing; all rows stay, the oldest where the terminal can be scrolled back to."""
+        self._table.is_whole = True
         self._live.stop()
 
 
 def make_display(console: Console) -> Display:
     """Return the display that suits where the output goes."""
     return TerminalDisplay(console) if console.is_terminal else PlainDisplay(console)
-
-
-def duration(seconds: float) -> str:
-    """Return `1:02:03` or `2:03`."""
-    minutes, rest = divmod(round(max(seconds, 0)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _score_texts(scores: Mapping[str, Any] | None) -> tuple[list[str], list[str]]:
-    values = [(scores or {}).get(key) for _, key in SCORE_COLUMNS]
-    # COCO's value for "no box of that size in the truth" is -1 or None.
-    texts = ["-" if value is None or value < 0 else f"{value:.3f}" for value in values]
-    return [title for title, _ in SCORE_COLUMNS], texts
