@@ -210,13 +210,16 @@ report: score ## Write the offline report WORK/report.html
 
 # ---------------------------------------------------------------- development
 
-.PHONY: test lint clean
+.PHONY: test lint reference clean
 test: $(INSTALLED) ## Run the whole test suite
 	$(PY) -m pytest -n 2 --dist worksteal $(TEST_FLAGS)
 
 lint: $(INSTALLED) ## Check style and types of names
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+reference: $(INSTALLED) ## Write docs/commands.md from --help of every command
+	$(PY) -m tests.builders.command_reference
 
 clean: ## Remove caches; data, work and .venv stay
 	rm -rf .pytest_cache .ruff_cache .hypothesis
