@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("data_tools", "models", "ensemble", "submit", "experiments")
 MAINS = {package: importlib.import_module(f"{package}.cli").main for package in PACKAGES}
 COMMANDS = {
@@ -50,6 +52,13 @@ def test_a_former_name_is_refused_with_the_present_one(package, name, former, pr
     assert outcome.exit_code == 2
     assert f"{former} is called {present} now" in outcome.stderr
     assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize(("package", "name", "former", "present"), FORMER)
+def test_the_changelog_names_it(package, name, former, present):
+    lines = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if f"| `{former}` | `{present}` |" in line]
+    assert any(f"`{package} {name}`" in row for row in rows)
 
 
 def test_an_option_is_a_flag_everywhere_or_nowhere():
