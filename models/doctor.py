@@ -7,10 +7,12 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from data_tools.ground.findings import Finding, Level
 
 GIB = 2**30
 INSTALL = "python -m pip install -r requirements.txt -c constraints.txt"
@@ -32,23 +34,6 @@ OPENCV = (
 ENOUGH_SHARED_MEMORY = 1 * GIB
 ENOUGH_DISK = 10 * GIB
 ENOUGH_MEMORY = 4 * GIB
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        topic: what it is about.
-        state: "ok", "note" (works, but worth knowing) or "problem".
-        text: what was found.
-        fix: the command or step that puts it right; empty where there is nothing to do.
-    """
-
-    topic: str
-    state: str
-    text: str
-    fix: str = ""
 
 
 def doctor() -> list[Finding]:
@@ -74,8 +59,10 @@ def examine() -> dict[str, Any]:
     return {
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         "python": platform.python_version(),
-        "healthy": all(finding.state != "problem" for finding in findings),
-        "findings": [asdict(finding) for finding in findings],
+        "healthy": all(finding.level != "error" for finding in findings),
+        "findings": [
+            {**asdict(finding), "examples": list(finding.examples)} for finding in findings
+        ],
     }
 
 
@@ -83,11 +70,11 @@ def format_report(report: Mapping[str, Any]) -> str:
     """Return the report of `examine` as lines for the terminal."""
     lines = [f"{report['machine']}, Python {report['python']}"]
     for finding in report["findings"]:
-        lines.append(f"{finding['state']:8}{finding['topic']}: {finding['text']}")
+        lines.append(f"{finding['level']:8}{finding['check']}: {finding['message']}")
         if finding["fix"]:
             lines.append(f"{'':8}fix: {finding['fix']}")
-    problems = sum(finding["state"] == "problem" for finding in report["findings"])
-    lines.append(f"{problems} problems" if problems else "everything that is needed is there")
+    errors = sum(finding["level"] == "error" for finding in report["findings"])
+    lines.append(f"{errors} errors" if errors else "everything that is needed is there")
     return "\n".join(lines)
 
 
@@ -107,18 +94,20 @@ def _version_or_none(distribution: str) -> str | None:
 def python_finding(running: tuple[int, int]) -> Finding:
     """Judge the Python version (major, minor)."""
     text = f"{running[0]}.{running[1]}"
-    if (3, 10) <= running <= (3, 12):
-        return Finding("python", "ok", text)
-    return Finding("python", "problem", f"{text} is not supported", "use Python 3.10, 3.11 or 3.12")
+    if (3, 11) <= running <= (3, 14):
+        return Finding("ok", "python", text)
+    return Finding(
+        "error", "python", f"{text} is not supported", fix="use Python 3.11, 3.12, 3.13 or 3.14"
+    )
 
 
 def package_findings(installed: Mapping[str, str]) -> list[Finding]:
     """Judge the packages, from the versions of those that are installed."""
     missing = [name for name in NEEDED if name not in installed]
     present = ", ".join(f"{name} {installed[name]}" for name in NEEDED if name in installed)
-    findings = [Finding("packages", "ok", present)] if present else []
+    findings = [Finding("ok", "packages", present)] if present else []
     if missing:
-        findings.append(Finding("packages", "problem", f"missing: {', '.join(missing)}", INSTALL))
+        findings.append(Finding("error", "packages", f"missing: {', '.join(missing)}", fix=INSTALL))
     return findings
 
 
@@ -126,18 +115,18 @@ def opencv_finding(installed: Mapping[str, str]) -> Finding:
     """Judge the OpenCV distributions, from the versions of those that are installed."""
     present = [name for name in OPENCV if name in installed]
     if not present:
-        return Finding("opencv", "problem", "not installed", INSTALL)
+        return Finding("error", "opencv", "not installed", fix=INSTALL)
     text = ", ".join(f"{name} {installed[name]}" for name in present)
     if present == ["opencv-python-headless"]:
-        return Finding("opencv", "ok", text)
+        return Finding("ok", "opencv", text)
     fix = (
         f"python -m pip uninstall -y {' '.join(present)} && "
         "python -m pip install --force-reinstall --no-deps opencv-python-headless "
         "-c constraints.txt"
     )
     if len(present) > 1:
-        return Finding("opencv", "problem", f"{text} overwrite each other", fix)
-    return Finding("opencv", "note", f"{text} needs libGL, the headless one does not", fix)
+        return Finding("error", "opencv", f"{text} overwrite each other", fix=fix)
+    return Finding("note", "opencv", f"{text} needs libGL, the headless one does not", fix=fix)
 
 
 def _operators_finding() -> Finding:
@@ -146,49 +135,49 @@ def _operators_finding() -> Finding:
     try:
         mmcv_extension.install()
     except ImportError as error:
-        return Finding("operators", "problem", f"mmcv cannot be imported ({error})", INSTALL)
+        return Finding("error", "operators", f"mmcv cannot be imported ({error})", fix=INSTALL)
     if mmcv_extension.is_substituted():
         text = "mmcv's compiled module is absent, Boxcamp's PyTorch operators stand in"
     else:
         text = "mmcv's own compiled module is used"
-    return Finding("operators", "ok", text)
+    return Finding("ok", "operators", text)
 
 
 def _gpu_finding() -> Finding:
     try:
         import torch
     except ImportError as error:
-        return Finding("gpu", "problem", f"torch cannot be imported ({error})", INSTALL)
+        return Finding("error", "gpu", f"torch cannot be imported ({error})", fix=INSTALL)
     if not torch.cuda.is_available():
         return no_gpu_finding(has_driver=shutil.which("nvidia-smi") is not None)
     names = []
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         names.append(f"{properties.name}, {properties.total_memory / GIB:.0f} GiB")
-    return Finding("gpu", "ok", f"{'; '.join(names)}; CUDA {torch.version.cuda}")
+    return Finding("ok", "gpu", f"{'; '.join(names)}; CUDA {torch.version.cuda}")
 
 
 def no_gpu_finding(*, has_driver: bool) -> Finding:
     """Say what it means that torch sees no GPU."""
     if has_driver:
         return Finding(
+            "error",
             "gpu",
-            "problem",
             "there is an NVIDIA driver, but torch cannot use it",
-            "compare `nvidia-smi` (CUDA version of the driver) with torch's build, "
+            fix="compare `nvidia-smi` (CUDA version of the driver) with torch's build, "
             "or install torch for that CUDA version",
         )
-    return Finding("gpu", "note", "none: training defaults to smoke scale on the CPU")
+    return Finding("note", "gpu", "none: training defaults to smoke scale on the CPU")
 
 
 def memory_finding(available: int | None) -> Finding:
     """Judge the available memory in bytes; None means unknown."""
     if available is None:
-        return Finding("memory", "note", "unknown")
+        return Finding("note", "memory", "unknown")
     text = f"{available / GIB:.1f} GiB available"
     if available >= ENOUGH_MEMORY:
-        return Finding("memory", "ok", text)
-    return Finding("memory", "note", text, "train with --workers 0 --batch 2 if it runs out")
+        return Finding("ok", "memory", text)
+    return Finding("note", "memory", text, fix="train with --workers 0 --batch 2 if it runs out")
 
 
 def _available_memory() -> int | None:
@@ -202,15 +191,15 @@ def _available_memory() -> int | None:
 def shared_memory_finding(free: int | None) -> Finding:
     """Judge the free shared memory in bytes; None where the system has no /dev/shm."""
     if free is None:
-        return Finding("shared memory", "ok", "no /dev/shm on this system")
+        return Finding("ok", "shared memory", "no /dev/shm on this system")
     text = f"{free / GIB:.1f} GiB free in /dev/shm"
     if free >= ENOUGH_SHARED_MEMORY:
-        return Finding("shared memory", "ok", text)
+        return Finding("ok", "shared memory", text)
     return Finding(
+        "error",
         "shared memory",
-        "problem",
         f"{text}: loading with several processes will crash",
-        "start the container with --shm-size=8g, or train with --workers 0",
+        fix="start the container with --shm-size=8g, or train with --workers 0",
     )
 
 
@@ -218,9 +207,12 @@ def disk_finding(free: int | None) -> Finding:
     """Judge the free bytes where the kit works."""
     text = "unknown" if free is None else f"{free / GIB:.1f} GiB free here"
     if free is None or free >= ENOUGH_DISK:
-        return Finding("disk", "ok", text)
+        return Finding("ok", "disk", text)
     return Finding(
-        "disk", "note", text, "give another disk with --work; checkpoints take up to 1 GiB a run"
+        "note",
+        "disk",
+        text,
+        fix="give another disk with --work; checkpoints take up to 1 GiB a run",
     )
 
 
@@ -235,7 +227,8 @@ def weights_finding() -> Finding:
     files = {file.file_name for file in (*IMAGENET_FILES.values(), *COCO_FILES.values())}
     present = sorted(name for name in files if (cache_folder() / name).is_file())
     text = f"{len(present)} of {len(files)} published files in {cache_folder()}"
-    return Finding("weights", "ok" if present else "note", text + _weights_advice(len(present)))
+    level: Level = "ok" if present else "note"
+    return Finding(level, "weights", text + _weights_advice(len(present)))
 
 
 def _weights_advice(present: int) -> str:
@@ -246,10 +239,10 @@ def licence_finding(has_ultralytics: bool) -> Finding:
     """Say which licences the detectors bring along."""
     text = "mmdet's detectors are Apache-2.0"
     if not has_ultralytics:
-        return Finding("licences", "ok", text)
+        return Finding("ok", "licences", text)
     return Finding(
-        "licences",
         "note",
+        "licences",
         f"{text}; yolo11 runs ultralytics (AGPL-3.0) in a process of its own: sharing or serving "
         "its weights has conditions",
     )

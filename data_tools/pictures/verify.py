@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.ground.errors import UserError
+from data_tools.ground.findings import LEVELS, Finding, Level, of_level
 from data_tools.pictures.facts import (
     ImageFacts,
     near_duplicates,
@@ -18,31 +19,9 @@ from data_tools.pictures.facts import (
     same_content,
 )
 
-Level = Literal["error", "warning", "note"]
 EXAMPLES = 5
 # A box may pass its image's edge by this much: annotation tools round.
 EDGE_TOLERANCE_PX = 1.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check that found something.
-
-    Attributes:
-        level: "error" (training on it would fail or be wrong), "warning", or "note".
-        check: short name of the check.
-        count: how many cases.
-        what: one sentence about them.
-        examples: the first few cases.
-        file: annotation file it is about.
-    """
-
-    level: Level
-    check: str
-    count: int
-    what: str
-    examples: tuple[str, ...]
-    file: str
 
 
 @dataclass(frozen=True)
@@ -57,11 +36,11 @@ class Verification:
 
     def count(self, level: Level) -> int:
         """Return the number of findings of a level."""
-        return sum(finding.level == level for finding in self.findings)
+        return len(of_level(self.findings, level))
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object."""
-        counts = {level: self.count(level) for level in ("error", "warning", "note")}
+        counts = {level: self.count(level) for level in LEVELS if level != "ok"}
         return {"counts": counts, **asdict(self)}
 
 
@@ -181,13 +160,13 @@ def duplicate_findings(facts: Sequence[ImageFacts], owners: Sequence[str]) -> li
     return _of_file(found, " + ".join(dict.fromkeys(owners)))
 
 
-def _finding(level: Level, check: str, what: str, cases: Iterable[str]) -> Finding:
+def _finding(level: Level, check: str, message: str, cases: Iterable[str]) -> Finding:
     cases = list(cases)
-    return Finding(level, check, len(cases), what, tuple(cases[:EXAMPLES]), "")
+    return Finding(level, check, message, len(cases), tuple(cases[:EXAMPLES]))
 
 
 def _of_file(findings: Iterable[Finding], file: str) -> list[Finding]:
-    return [Finding(**{**vars(f), "file": file}) for f in findings if f.count]
+    return [replace(finding, file=file) for finding in findings if finding.count]
 
 
 def _image_sizes_of_boxes(dataset: CocoDataset) -> np.ndarray:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from data_tools.pictures.verify import Finding, Verification
+from data_tools.ground.findings import Finding
+from data_tools.pictures.verify import Verification
 
 _STYLE_OF_LEVEL = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -14,7 +15,7 @@ def finding_lines(finding: Finding) -> list[Text]:
     """Return one line about the finding and one for each example."""
     line = Text(f"{finding.level:8}", style=_STYLE_OF_LEVEL[finding.level])
     line.append(
-        f"{finding.file}: {finding.count} {finding.check} ({finding.what})", style="default"
+        f"{finding.file}: {finding.count} {finding.check} ({finding.message})", style="default"
     )
     examples = [Text(f"          {example}", style="dim") for example in finding.examples]
     more = finding.count - len(finding.examples)

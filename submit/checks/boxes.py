@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from submit.checks.findings import Finding, Subject, finding
+from data_tools.ground.findings import Finding
+from submit.checks.findings import Subject, finding
 
 # A box may be printed a little outside its image by rounding; more than this is worth a word.
 EDGE_TOLERANCE_PIXELS = 0.01
@@ -57,7 +58,7 @@ def empty_boxes(subject: Subject) -> Iterator[Finding]:
     """Boxes without area."""
     boxes = subject.raw.boxes_xyxy.astype(np.float32)
     # "Not above" would also be true of NaN, which has its own finding.
-    empty = ((boxes[:, 2:] - boxes[:, :2]) <= 0).any(axis=1)
+    empty = np.any((boxes[:, 2:] - boxes[:, :2]) <= 0, axis=1)
     if empty.any():
         message = "{} boxes have no area: xmax must be above xmin, ymax above ymin"
         yield finding("error", "empty_boxes", message, subject.boxes(empty))

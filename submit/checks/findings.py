@@ -1,4 +1,4 @@
-"""What a preflight finds, and what it looks at."""
+"""What a preflight looks at, and its result."""
 
 from __future__ import annotations
 
@@ -9,30 +9,12 @@ from typing import Any
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.findings import Finding, Level, of_level
 from submit.formats.raw import RawSubmission
 from submit.formats.schema import SubmissionFormat
 
 MAX_EXAMPLES = 3
 NO_NAME = "(a row without a name: an empty line?)"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One kind of fault.
-
-    Attributes:
-        severity: "error" (the file would be rejected or is not what it seems) or "warning".
-        code: short stable name, for scripts.
-        message: what is wrong and what to do about it.
-        count: how many rows, boxes or images have it.
-        examples: the first of them, as the file names them.
-    """
-
-    severity: str
-    code: str
-    message: str
-    count: int
-    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,13 +31,13 @@ class CheckResult:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """Findings that must be mended."""
-        return tuple(finding for finding in self.findings if finding.severity == "error")
+        """Findings that must be fixed."""
+        return of_level(self.findings, "error")
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
         """Findings worth a look."""
-        return tuple(finding for finding in self.findings if finding.severity == "warning")
+        return of_level(self.findings, "warning")
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON object with errors and warnings apart."""
@@ -100,9 +82,9 @@ class Subject:
 
 
 def finding(
-    severity: str, code: str, message: str, counted: tuple[int, tuple[str, ...]]
+    level: Level, check: str, message: str, counted: tuple[int, tuple[str, ...]]
 ) -> Finding:
     """Build a finding; `{}` in the message stands for the count."""
     count, examples = counted
     # Not str.format: names of files may hold braces.
-    return Finding(severity, code, message.replace("{}", str(count), 1), count, examples)
+    return Finding(level, check, message.replace("{}", str(count), 1), count, examples)

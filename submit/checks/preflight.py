@@ -9,8 +9,9 @@ import numpy as np
 
 from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.ground.errors import UserError
+from data_tools.ground.findings import Finding
 from submit.checks import boxes, rows
-from submit.checks.findings import CheckResult, Finding, Subject
+from submit.checks.findings import CheckResult, Subject
 from submit.formats.catalogue import DEFAULT_FORMAT, find_format
 from submit.formats.raw import RawSubmission, read_raw
 from submit.formats.schema import SubmissionFormat
@@ -94,7 +95,7 @@ def refuse_errors(
     for check in READING_CHECKS:
         for finding in check(subject):
             # A file may leave images out: they have no boxes then.
-            if finding.code != "missing_images":
+            if finding.check != "missing_images":
                 raise UserError(
                     finding.message,
                     where=f"{path}, {'; '.join(finding.examples)}",

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data_tools.ground.findings import Finding
 from data_tools.predictions.submission_csv import header_text
-from submit.checks.findings import Finding, Subject, finding
+from submit.checks.findings import Subject, finding
 from submit.formats.catalogue import image_names
 
 LARGE_FILE_BYTES = 100_000_000
@@ -44,7 +45,11 @@ def missing_images(subject: Subject) -> Iterator[Finding]:
 def repeated_images(subject: Subject) -> Iterator[Finding]:
     """Images with more than one row."""
     seen: set[str] = set()
-    repeated = [name for name in subject.raw.names if name in seen or seen.add(name)]
+    repeated = []
+    for name in subject.raw.names:
+        if name in seen:
+            repeated.append(name)
+        seen.add(name)
     if repeated:
         message = "{} rows repeat an image that already has one"
         yield finding("error", "repeated_images", message, subject.names(repeated))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from submit.checks.findings import CheckResult, Finding
+from data_tools.ground.findings import Finding
+from submit.checks.findings import CheckResult
 
 
 def check_text(result: CheckResult, difference: dict[str, Any] | None = None) -> str:
@@ -31,7 +32,7 @@ def size_text(size_bytes: int) -> str:
 
 
 def _finding_lines(finding: Finding) -> list[str]:
-    label = "ERROR  " if finding.severity == "error" else "warning"
+    label = "ERROR  " if finding.level == "error" else "warning"
     return [f"  {label} {finding.message}", *(f"          {text}" for text in finding.examples)]
 
 

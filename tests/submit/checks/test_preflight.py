@@ -39,8 +39,8 @@ def check(tmp_path, lines, *, format_name="aistages", dataset_=None):
 
 
 def found(result):
-    """Return {code: (severity, count)}."""
-    return {finding.code: (finding.severity, finding.count) for finding in result.findings}
+    """Return {check: (level, count)}."""
+    return {finding.check: (finding.level, finding.count) for finding in result.findings}
 
 
 def test_good_file_passes_without_a_finding(tmp_path):
@@ -135,7 +135,7 @@ def test_json_of_a_file_that_cannot_be_read_is_json(tmp_path):
     result = run(tmp_path, ["a,b"], "--json")
     assert result.exit_code == 2
     (error,) = json.loads(result.output)["errors"]
-    assert error["code"] == "unreadable"
+    assert error["check"] == "unreadable"
     assert "the header is 'a,b'" in error["message"]
 
 
@@ -173,8 +173,8 @@ def test_whatever_write_prepares_has_no_error(tmp_path_factory, case):
     write_in_format(folder / "out.csv", ready, truth, find_format("aistages"))
     result = check_file(folder / "out.csv", folder / "test.json")
     expected = {"no_boxes"} if report.boxes == 0 else set()
-    assert {finding.code for finding in result.errors} == expected
-    codes = {finding.code for finding in result.warnings}
+    assert {finding.check for finding in result.errors} == expected
+    codes = {finding.check for finding in result.warnings}
     assert not codes & {"score_order", "over_edge", "image_order", "trailing_space", "white_space"}
 
 
@@ -200,7 +200,7 @@ def test_json_keeps_errors_and_warnings_apart(tmp_path):
     result = run(tmp_path, [GOOD[0], GOOD[1]], "--json")
     value = json.loads(result.output)
     assert value["ok"] is False
-    assert [finding["code"] for finding in value["errors"]] == ["missing_images"]
+    assert [finding["check"] for finding in value["errors"]] == ["missing_images"]
     assert value["warnings"] == []
     assert value["boxes"] == 3
 
