@@ -219,7 +219,7 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
 
 
 def _named_numbers(option: str, pairs: Any) -> dict[str, float]:
-    numbers = {}
+    numbers: dict[str, float] = {}
     for pair in pairs:
         name, _, number = pair.rpartition("=")
         try:

@@ -191,15 +191,19 @@ def run_audit(
 
 def with_class_ious(request: FusionRequest, dataset: CocoDataset) -> FusionSettings:
     """Return the settings with thresholds for classes that are given by name or id."""
-    id_of_name = dict(zip(dataset.category_names, dataset.category_ids.tolist(), strict=True))
-    ids = {str(category_id): category_id for category_id in id_of_name.values()}
+    ids: list[int] = dataset.category_ids.tolist()
+    # A name goes before the number of another class, should a class be called by a number.
+    id_of = {str(category_id): category_id for category_id in ids}
+    id_of |= dict(zip(dataset.category_names, ids, strict=True))
     thresholds = dict(request.settings.iou_of_class)
     for name, iou in request.iou_of_class_name.items():
-        if name not in id_of_name and name not in ids:
+        if name not in id_of:
             raise UserError(
-                f"no class {name!r}", where=dataset.source, expected=", ".join(id_of_name)
+                f"no class {name!r}",
+                where=dataset.source,
+                expected=", ".join(dataset.category_names),
             )
-        thresholds[id_of_name.get(name, ids.get(name))] = iou
+        thresholds[id_of[name]] = iou
     return replace(request.settings, iou_of_class=thresholds)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import whole_file
 from ensemble.explain import Explanation, class_names
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # Wong's palette: told apart by most colour-blind readers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
@@ -77,11 +81,12 @@ def check_picture_path(path: str | Path) -> None:
         )
 
 
-def _open_image(path: Path):  # noqa: ANN202
-    from PIL import Image, UnidentifiedImageError
+def _open_image(path: Path) -> Image:
+    from PIL import Image as images
+    from PIL import UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with images.open(path) as image:
             return image.convert("RGB")
     except FileNotFoundError:
         raise UserError(

@@ -110,14 +110,10 @@ def write_submission(
     if not 0 <= trim.score_floor <= 1:
         raise UserError(f"--score-floor is {trim.score_floor:g}", expected="a score from 0 to 1")
     submission_format = find_format(format_name, format_file)
-    digits = {
-        key: value
-        for key, value in (
-            ("score_digits", trim.score_digits), ("coordinate_digits", trim.coordinate_digits)
-        )
-        if value is not None
-    }  # fmt: skip
-    submission_format = replace(submission_format, **digits)
+    if trim.score_digits is not None:
+        submission_format = replace(submission_format, score_digits=trim.score_digits)
+    if trim.coordinate_digits is not None:
+        submission_format = replace(submission_format, coordinate_digits=trim.coordinate_digits)
     dataset = read_coco(images_file)
     refuse_unlisted_classes(submission_format, dataset)
     predictions = read_predictions(predictions_file, dataset)

@@ -14,7 +14,9 @@ from typing import Any
 
 import numba
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# Nobody calls a part from outside the kernels, so it needs no way in.
+_PART_OPTIONS: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,4 +33,4 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def compiled_part(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that only kernels of the same file call; it is cached within them."""
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    return numba.njit(**_PART_OPTIONS)(function)

@@ -150,7 +150,7 @@ def _cluster_image(
     running: _Running,
     present: np.ndarray,
     clusters: Clusters,
-) -> int:
+) -> np.int64:
     """Put one image's candidates into clusters and return their number.
 
     `present[cluster, source]` is kept up to date unless it has no rows.

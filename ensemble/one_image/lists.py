@@ -76,14 +76,14 @@ def checked_weights(weights: Sequence[float] | None, members: int) -> np.ndarray
     """
     if weights is None:
         return np.ones(members)
-    weights = np.array(weights, dtype=np.float64)
-    if weights.shape != (members,):
+    numbers: np.ndarray = np.array(weights, dtype=np.float64)
+    if numbers.shape != (members,):
         raise FusionInputError(
-            f"{weights.size} weights for {members} members", expected="one for each member"
+            f"{numbers.size} weights for {members} members", expected="one for each member"
         )
-    if not (np.isfinite(weights).all() and (weights > 0).all()):
-        raise FusionInputError(f"weights are {weights.tolist()}", expected="numbers above 0")
-    return weights
+    if not (np.isfinite(numbers).all() and (numbers > 0).all()):
+        raise FusionInputError(f"weights are {numbers.tolist()}", expected="numbers above 0")
+    return numbers
 
 
 def checked_number(name: str, value: float, *, low: float = 0.0) -> float:

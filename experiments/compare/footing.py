@@ -48,17 +48,24 @@ class PredictionReader:
 
 
 @dataclass(frozen=True)
+class _OverImages:
+    """(R, V) differences on resampled images, and the (V,) numbers of images behind each value."""
+
+    differences: np.ndarray
+    images: np.ndarray
+
+
+@dataclass(frozen=True)
 class _Evidence:
     """Values per seed, (S, V) for each arm, and where predictions exist (R, V) differences.
 
-    The last ones come from the bootstrap over images; `images` are the (V,) images behind each.
+    The last ones come from the bootstrap over images.
     """
 
     names: tuple[str, ...]
     base: np.ndarray
     other: np.ndarray
-    image_differences: np.ndarray | None = None
-    images: np.ndarray | None = None
+    over_images: _OverImages | None = None
 
 
 def compare_on(
@@ -82,14 +89,16 @@ def compare_on(
     """
     runs = [run for group in groups for run in group.runs]
     title, allowed = _footing(kind, runs)
-    chosen = {run.name: best_epoch(allowed(run)) for run in runs}
-    late = [name for name, line in chosen.items() if line is None]
+    best = {run.name: best_epoch(allowed(run)) for run in runs}
+    chosen = {name: line for name, line in best.items() if line is not None}
+    late = [name for name in best if name not in chosen]
     if late:
         return Basis(kind, title, (), (f"no score: {', '.join(late)} had no epoch done by then",))
     files = [[_prediction_file(run, chosen[run.name]) for run in group.runs] for group in groups]
     notes = []
-    if all(file is not None for arm in files for file in arm):
-        evidence = _from_predictions(files, reader, weights)
+    kept = [[file for file in arm if file is not None] for arm in files]
+    if [len(arm) for arm in kept] == [len(arm) for arm in files]:
+        evidence = _from_predictions(kept, reader, weights)
     else:
         evidence = _from_metrics([[chosen[run.name] for run in group.runs] for group in groups])
         notes.append(_why_no_image_interval(runs))
@@ -165,13 +174,15 @@ def _from_predictions(
     base, other = (np.stack([scorer.values() for scorer in arm]) for arm in scorers)
     resampled = [bootstrap_values(arm, weights) for arm in scorers]
     first = scorers[0][0]
-    return _Evidence(first.names, base, other, resampled[1] - resampled[0], first.images_with_truth)
+    differences = resampled[1] - resampled[0]
+    over_images = _OverImages(differences, first.images_with_truth)
+    return _Evidence(first.names, base, other, over_images)
 
 
 def _names_with_few_images(evidence: _Evidence) -> list[str]:
-    if evidence.images is None:
+    if evidence.over_images is None:
         return []
-    pairs = zip(evidence.names, evidence.images, strict=True)
+    pairs = zip(evidence.names, evidence.over_images.images, strict=True)
     return [name.split("/", 1)[-1] for name, images in pairs if images < FEWEST_IMAGES]
 
 
@@ -199,9 +210,10 @@ def _rows(evidence: _Evidence, paired: bool, leaked: bool) -> tuple[MetricRow, .
     for column, metric in enumerate(evidence.names):
         base, other = evidence.base[:, column], evidence.other[:, column]
         over_images, few_images = None, False
-        if evidence.image_differences is not None:
-            images = int(evidence.images[column])
-            over_images = percentile_interval(evidence.image_differences[:, column], images)
+        if evidence.over_images is not None:
+            images = int(evidence.over_images.images[column])
+            differences = evidence.over_images.differences[:, column]
+            over_images = percentile_interval(differences, images)
             few_images = images < FEWEST_IMAGES
         row = _row(metric, base, other, over_images, paired)
         if leaked or few_images:
@@ -217,14 +229,15 @@ def _row(
     over_images: Interval | None,
     paired: bool,
 ) -> MetricRow:
-    means = [float(np.nanmean(v)) if not np.isnan(v).all() else None for v in (base, other)]
-    known = means[0] is not None and means[1] is not None
-    difference = means[1] - means[0] if known else None
-    over_seeds = difference_interval(base, other, paired=paired) if known else None
+    first, second = _mean_or_none(base), _mean_or_none(other)
+    difference, over_seeds = None, None
+    if first is not None and second is not None:
+        difference = second - first
+        over_seeds = difference_interval(base, other, paired=paired)
     return MetricRow(
         metric=metric,
-        base=means[0],
-        other=means[1],
+        base=first,
+        other=second,
         base_seeds=mean_interval(base),
         other_seeds=mean_interval(other),
         difference=difference,
@@ -232,3 +245,7 @@ def _row(
         over_images=over_images,
         verdict=verdict(difference, over_seeds, over_images),
     )
+
+
+def _mean_or_none(values: np.ndarray) -> float | None:
+    return None if np.isnan(values).all() else float(np.nanmean(values))

@@ -77,7 +77,8 @@ def printed_lengths(
         _printed(predictions.scores, score_digits),
         *(_printed(predictions.boxes_xyxy[:, k], coordinate_digits) for k in range(4)),
     ]
-    return sum(column.str.len_bytes().to_numpy().astype(np.int64) + 1 for column in columns)
+    lengths = [column.str.len_bytes().to_numpy().astype(np.int64) + 1 for column in columns]
+    return np.sum(lengths, axis=0)
 
 
 def _rows_in_dataset_order(

@@ -48,7 +48,6 @@ class Entry:
 
 
 COLUMNS = tuple(entry.name for entry in fields(Entry))
-NUMBERS = ("local_score", "local_low", "local_high", "leaderboard_score")
 
 
 def read_ledger(path: str | Path) -> list[Entry]:
@@ -104,13 +103,22 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _entry(row: dict[str, str], where: str) -> Entry:
-    figures = {key: _score(row[key], key, where) for key in NUMBERS}
-    texts = {key: row[key] for key in ("file", "sha256", "leaked", "note")}
-    submitted = _moment(row["submitted"], where)
-    return Entry(submitted=submitted, members=tuple(row["members"].split()), **texts, **figures)
+    return Entry(
+        submitted=_moment(row["submitted"], where),
+        file=row["file"],
+        sha256=row["sha256"],
+        members=tuple(row["members"].split()),
+        local_score=_score(row, "local_score", where),
+        local_low=_score(row, "local_low", where),
+        local_high=_score(row, "local_high", where),
+        leaderboard_score=_score(row, "leaderboard_score", where),
+        leaked=row["leaked"],
+        note=row["note"],
+    )
 
 
-def _score(text: str, key: str, where: str) -> float | None:
+def _score(row: dict[str, str], key: str, where: str) -> float | None:
+    text = row[key]
     if not text:
         return None
     try:
@@ -129,8 +137,7 @@ def _score(text: str, key: str, where: str) -> float | None:
 def _moment(text: str, where: str) -> str:
     """Return a time as ISO 8601 in UTC; one without a zone, as spreadsheets leave it, is in UTC."""
     try:
-        # Python 3.10 does not know the Z.
-        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UserError(
             f"`submitted` is {text!r}",
