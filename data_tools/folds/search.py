@@ -16,7 +16,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.text_tables import read_table
 from data_tools.pictures.statistics import image_distance, measure_images
 from data_tools.predictions.files import read_predictions
-from data_tools.predictions.table import Predictions
+from data_tools.predictions.measures import predicted_measures
 
 RANKED_BY = ("class", "size", "count", "image")
 LEDGER_SCORES = ("local_score", "leaderboard_score")
@@ -44,21 +44,6 @@ class RankedFold:
     total: float
     images: int
     distances: dict[str, float | None]
-
-
-def predicted_measures(
-    predictions: Predictions, test: CocoDataset, threshold: float
-) -> BoxMeasures | None:
-    """Return measures of the predicted boxes that reach a score; None if there are none."""
-    keep = predictions.scores >= np.float32(threshold)
-    sides = predictions.boxes_xyxy[keep, 2:] - predictions.boxes_xyxy[keep, :2]
-    positive = (sides > 0).all(axis=1)
-    if not positive.any():
-        return None
-    image_ids = predictions.image_id_of_row[keep][positive].tolist()
-    rows = np.array([test.index_of_image_id[image_id] for image_id in image_ids])
-    widths, heights = sides[positive].astype(np.float64).T
-    return measures_of_boxes(test, rows, predictions.labels[keep][positive], widths, heights)
 
 
 def rank_folds(

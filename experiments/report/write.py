@@ -9,8 +9,10 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_text
 from data_tools.ground.paths import WorkPaths
+from data_tools.predictions.files import read_predictions
 from experiments.report.gathered.gather import Material, gather
 from experiments.report.gathered.history import (
     Change,
@@ -25,7 +27,7 @@ from experiments.report.page.render import render_page
 from experiments.report.sections.confusion import confusion_section
 from experiments.report.sections.error_split import error_figures
 from experiments.report.sections.experiment_tables import experiment_sections
-from experiments.report.sections.health import annotated_part, health_section, predicted_part
+from experiments.report.sections.health import Part, annotated_part, health_section, predicted_part
 from experiments.report.sections.pr_curves import pr_curves
 from experiments.report.sections.verdict import headline, score_table
 from experiments.report.sections.viewer_images import viewer_section
@@ -151,10 +153,7 @@ def _health(material: Material) -> dict[str, Any] | None:
     return health_section([*parts, *([test] if test else [])], material.truth)
 
 
-def _predicted_test(material: Material) -> Any:
-    from data_tools.ground.errors import UserError
-    from data_tools.predictions.files import read_predictions
-
+def _predicted_test(material: Material) -> Part | None:
     path = WorkPaths(material.work).fused("test")
     if material.test is None or material.fusion is None or not path.is_file():
         return None

@@ -31,7 +31,6 @@ from experiments.report.sections.health import (
     annotated_part,
     class_shares,
     count_shares,
-    distance,
     health_section,
     size_shares,
 )
@@ -152,17 +151,15 @@ def test_errors_are_counted_among_confident_boxes(space):
 # Split health
 
 
-def test_shares_and_distance_by_hand():
+def test_shares_by_hand():
     truth = two_images()
     part = annotated_part("train", truth)
-    assert class_shares(part, truth.category_ids).tolist() == [0.5, 0.5]
+    assert class_shares(part).tolist() == [0.5, 0.5]
     # Boxes of 10 and 20 px side in images of 100 px.
-    assert sorted(part.relative_sizes) == pytest.approx([0.1, 0.2])
+    assert sorted(part.measures.size) == pytest.approx([0.1, 0.2])
     assert size_shares(part).sum() == pytest.approx(1)
     # One image with two boxes, one without.
     assert count_shares(part)[:3].tolist() == [0.5, 0, 0.5]
-    assert distance(np.array([0.5, 0.5]), np.array([1.0, 0.0])) == 0.5
-    assert distance(count_shares(part), count_shares(part)) == 0
 
 
 def test_health_of_a_part_without_boxes():
@@ -172,7 +169,15 @@ def test_health_of_a_part_without_boxes():
         [annotated_part("train", truth), annotated_part("valid", empty)], truth
     )
     assert section["summary"][1] == ["valid", "1", "0", "0.00", "1", "-"]
-    assert section["distances"][0] == ["Share of boxes by class", "valid", "0.500"]
+    assert section["distances"][0] == ["Share of boxes by class", "valid", "-"]
+
+
+def test_health_tells_the_distances_of_the_search_for_a_split():
+    truth = two_images()
+    parts = [annotated_part(name, truth.subset(ids)) for name, ids in (("a", [1, 2]), ("b", [1]))]
+    found = health_section(parts, truth)["distances"]
+    # The same boxes; half of a's images have none, all of b's have two.
+    assert [row[2] for row in found] == ["0.000", "0.000", "0.500"]
 
 
 # Pictures
