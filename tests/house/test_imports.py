@@ -46,6 +46,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("read", "write"),
         ("plan", "scores"),
         ("ledger",),
+        ("commands",),
         ("cli",),
     ),
     "ensemble": (

@@ -1,0 +1,1 @@
+"""The commands of `submit`, by what they are about."""

@@ -1,0 +1,12 @@
+"""Options that several commands of `submit` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FORMAT_FILE = click.option(
+    "--format-file", type=FILE, help="YAML with formats of your own (see docs/submission.md)."
+)
