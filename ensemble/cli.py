@@ -24,6 +24,17 @@ from ensemble.settings import (
 )
 
 DEFAULT = FusionSettings()
+METHOD_HELP = (
+    "How overlapping boxes of one class become one: wbf averages them by weighted score; nms keeps "
+    "the best; soft_nms keeps all and lowers the scores of the weaker; nmw averages them by score "
+    f"and overlap with the best. [default: {DEFAULT.method}]"
+)
+CONFIDENCE_HELP = (
+    "WBF: the score of a fused box. avg: the mean, lowered where members found nothing; max: the "
+    "best; box_and_model_avg: the mean, times the share of the members' weight that found it; "
+    "absent_model_aware_avg: the mean, with 0 for members that did not. "
+    f"[default: {DEFAULT.confidence}]"
+)
 FORMER_FUSION_OPTIONS = {"--iou-class": "--class-iou"}
 
 
@@ -35,7 +46,7 @@ def fusion_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "settings_file",
             help="JSON file that `tune` wrote; options given override it.",
         ),
-        click.option("--method", type=click.Choice(METHODS), help=f"[default: {DEFAULT.method}]"),
+        click.option("--method", type=click.Choice(METHODS), help=METHOD_HELP),
         click.option(
             "--iou", type=float, help=f"Overlap above which boxes match. [default: {DEFAULT.iou}]"
         ),
@@ -54,17 +65,30 @@ def fusion_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--conf-type",
             type=click.Choice(CONFIDENCE_TYPES),
-            help=f"[default: {DEFAULT.confidence}]",
+            help=CONFIDENCE_HELP,
         ),
         click.option(
-            "--allows-overflow", is_flag=True, default=None, help="avg: do not cap the box count."
+            "--allows-overflow",
+            is_flag=True,
+            default=None,
+            help="With --conf-type avg: let a group with more boxes than members score higher.",
         ),
         click.option(
-            "--decay", type=click.Choice(DECAYS), help=f"Soft-NMS. [default: {DEFAULT.decay}]"
+            "--decay",
+            type=click.Choice(DECAYS),
+            help=f"Soft-NMS: how overlap lowers a score. [default: {DEFAULT.decay}]",
         ),
-        click.option("--sigma", type=float, help=f"Soft-NMS, gaussian. [default: {DEFAULT.sigma}]"),
         click.option(
-            "--score-floor", type=float, help=f"Soft-NMS. [default: {DEFAULT.score_floor}]"
+            "--sigma",
+            type=float,
+            help="Soft-NMS, gaussian: the larger, the less scores drop. "
+            f"[default: {DEFAULT.sigma}]",
+        ),
+        click.option(
+            "--score-floor",
+            type=float,
+            help="Soft-NMS: drop boxes whose score has sunk to this or below. "
+            f"[default: {DEFAULT.score_floor}]",
         ),
     ]
     for option in reversed(options):

@@ -35,7 +35,7 @@ class Repairs:
 
 @dataclass(frozen=True)
 class FusedTable:
-    """Result of a fusion, grouped by image, each image's boxes by falling score.
+    """Result of a fusion, grouped by image, each image's boxes by descending score.
 
     Attributes:
         image_ids: (I,) int64 ascending.

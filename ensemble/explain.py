@@ -30,7 +30,7 @@ class MemberBox:
 
 @dataclass(frozen=True)
 class FusedBox:
-    """A fused box and the boxes that it came from, by falling score."""
+    """A fused box and the boxes that it came from, by descending score."""
 
     label: int
     score: float
@@ -44,7 +44,7 @@ class Explanation:
 
     Attributes:
         file_name: of the image.
-        fused: fused boxes by falling score.
+        fused: fused boxes by descending score.
         left_out: member boxes that went into none (below `skip`, without area, suppressed).
         silent: members without a box on the image; they count all the same.
     """

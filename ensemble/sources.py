@@ -20,7 +20,7 @@ METADATA_KEY = "boxcamp_fusion"
 
 @dataclass(frozen=True)
 class Sources:
-    """One entry per member box that went into a fused box, by fused box, then falling score.
+    """One entry per member box that went into a fused box, by fused box, then descending score.
 
     Attributes:
         fused_rows: (L,) int64 row of the result.

@@ -18,7 +18,7 @@ from ensemble.settings import CONFIDENCE_TYPES, ConfidenceType, FusionSettings
 IOU_RANGE = (0.3, 0.8)
 SKIPS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.05, 0.1)
 WEIGHT_RANGE = (0.25, 4.0)
-# Share of the trials that look anywhere; the rest change one or two things of the best so far.
+# Share of the trials that look anywhere; the rest change one thing of the best so far.
 EXPLORING = 0.4
 
 Evaluate = Callable[[FusionSettings], float]

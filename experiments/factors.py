@@ -10,11 +10,8 @@ from typing import Any
 from data_tools.ground.errors import UserError
 from experiments.run_folder import Run
 
-# Keys that follow from the data or say how a run was carried out: no cause of a different score.
+# Keys that say how a run was carried out, not what was trained: no cause of a different score.
 NOT_A_FACTOR = ("config.workers", "config.performance", "config.checkpoint", "config.log")
-# Keys that a factor brings with it: changing the detector is one change, however many keys of the
-# network that touches. Optimizer, schedule and augmentation are NOT part of it: holding them equal
-# is what makes a comparison of detectors one of detectors.
 # What `epochs` moves with it, in proportion: see `models.engine.config.resolve.with_epochs`.
 EPOCH_KEYS = (
     "config.schedule.milestones",
@@ -22,6 +19,9 @@ EPOCH_KEYS = (
     "config.schedule.warmup_epochs",
     "config.augment.close_mosaic_epochs",
 )
+# Changing the detector is one change, however many keys of the network that touches. Optimizer,
+# schedule and augmentation are NOT part of it: holding them equal is what makes a comparison of
+# detectors one of detectors.
 MODEL_KEYS = ("config.model", "config.neck", "config.architecture")
 
 

@@ -60,7 +60,7 @@ class TrimSearch:
         return int(kept_by(trim, self.predictions).sum())
 
     def size(self, trim: Trim) -> int:
-        """Return the bytes of the boxes in the seed's format, file names not counted."""
+        """Return the bytes of the boxes in the `aistages` format, file names not counted."""
         key = (trim.score_digits, trim.coordinate_digits)
         if key not in self._lengths:
             self._lengths[key] = printed_lengths(self.predictions, *key)

@@ -52,6 +52,6 @@ def rank_in_image(predictions: Predictions) -> np.ndarray:
 
 
 def trimmed(predictions: Predictions, trim: Trim) -> Predictions:
-    """Return the boxes that stay, in falling score, with every image still listed."""
+    """Return the boxes that stay, in descending order of score, with every image still listed."""
     predictions = predictions.sorted_by_score()
     return predictions.filtered(kept_by(trim, predictions))

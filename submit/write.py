@@ -1,4 +1,4 @@
-"""Write a submission: every image in order, boxes by falling score, boxes clipped and counted."""
+"""Write a submission: every image in order, boxes by descending score, clipped and counted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WriteReport:
         empty_images: images without boxes; they are rows too.
         clipped_boxes: boxes that reached over the image and were cut to it.
         emptied_boxes: boxes left without area by that, and dropped.
-        reordered_images: images whose boxes were not in falling score.
+        reordered_images: images whose boxes were not in descending order of score.
         below_floor, beyond_cap: boxes left out because the user asked for a limit.
         rounded_away: boxes left without area by the rounding that was asked for, and dropped.
     """
@@ -181,7 +181,7 @@ def write_text(out: str | Path, report: WriteReport) -> str:
         "boxes left out below the score floor": report.below_floor,
         "boxes left out beyond the cap per image": report.beyond_cap,
         "boxes dropped, rounding left them without area": report.rounded_away,
-        "images put into falling order of score": report.reordered_images,
+        "images put into descending order of score": report.reordered_images,
     }
     lines += [f"  {count} {what}" for what, count in repairs.items() if count]
     return "\n".join(lines)

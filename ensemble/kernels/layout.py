@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Boxes that take part: clipped, grouped by class, each group by falling weighted score.
+    """Boxes that take part: clipped, grouped by class, each group by descending weighted score.
 
     Attributes:
         slots: (I + 1,) int64 first slot of each image.

@@ -43,7 +43,7 @@ def fuse_nmw(candidates: Candidates, iou_of_class: np.ndarray, clusters: Cluster
     """Average each kept box with those it suppresses, by score times overlap with the kept box.
 
     Args:
-        candidates: grouped by class, each group by falling score.
+        candidates: grouped by class, each group by descending score.
         iou_of_class: (C,) a box joins the kept box that it overlaps most, if by more than this.
         clusters: filled in place; the score is that of the kept box, in single precision.
     """

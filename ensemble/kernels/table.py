@@ -40,7 +40,7 @@ def _merge(order: np.ndarray, keys: np.ndarray, bounds: tuple, spare: np.ndarray
 
 
 @compiled_part
-def _sort_falling(
+def _sort_descending(
     order: np.ndarray, keys: np.ndarray, start: int, end: int, spare: np.ndarray
 ) -> None:
     """Sort `order[start:end]` so that `keys[order]` falls; equal keys keep their order."""
@@ -129,7 +129,9 @@ def _order_by_class_and_score(
     order: np.ndarray,
     spare: np.ndarray,
 ) -> None:
-    """Fill `order`: classes as they first appear, scores falling, of equal scores the later first.
+    """Fill `order`: classes as they first appear, each by descending score.
+
+    Of equal scores the later comes first.
 
     `rank_of_class` is -1 for every class, before and after.
     """
@@ -151,7 +153,7 @@ def _order_by_class_and_score(
     for i in range(count):
         rank_of_class[picked.classes[i]] = -1
     for rank in range(ranks):
-        _sort_falling(order, picked.scores, ends[rank], ends[rank + 1], spare)
+        _sort_descending(order, picked.scores, ends[rank], ends[rank + 1], spare)
 
 
 @compiled
@@ -211,7 +213,7 @@ def rank_clusters(candidates: Candidates, clusters: Clusters, order: np.ndarray)
         for i in range(count):
             local[i] = count - 1 - i
         # A typed zero: from a plain one numba would compile the sort twice.
-        _sort_falling(local, clusters.scores[start:], np.int64(0), count, spare)
+        _sort_descending(local, clusters.scores[start:], np.int64(0), count, spare)
         for i in range(count):
             order[start + i] = local[i]
 
@@ -228,7 +230,7 @@ def pack_clusters(
     labels: np.ndarray,
     cluster_of_row: np.ndarray,
 ) -> None:
-    """Copy all clusters to whole columns, each image's by falling score.
+    """Copy all clusters to whole columns, each image's by descending score.
 
     Args:
         candidates, clusters: of the run of images.

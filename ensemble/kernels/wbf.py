@@ -194,7 +194,7 @@ def fuse_wbf(
     """Fill `clusters`.
 
     Args:
-        candidates: boxes of all members, grouped by class, each group by falling score.
+        candidates: boxes of all members, grouped by class, each group by descending score.
         weights: (S,) weight of each sub-member; all count, also those without a box here.
         weights_total: their sum.
         iou_of_class: (C,) a box joins a cluster that it overlaps by more than this.

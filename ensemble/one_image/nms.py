@@ -35,10 +35,10 @@ def nms(
 ) -> Fused:
     """Keep, of one image's boxes of one label, those that no better kept box overlaps.
 
-    Boxes, scores and order (by label, then falling score) are those of `ensemble_boxes.nms` 1.0.9.
-    It differs where that function goes wrong: scores passed in are not overwritten, a wrong number
-    of weights is refused instead of ignored, no boxes at all give empty arrays instead of an
-    error, labels are int64, nothing is printed.
+    Boxes, scores and order (by label, then descending score) are those of `ensemble_boxes.nms`
+    1.0.9. It differs where that function goes wrong: scores passed in are not overwritten, a wrong
+    number of weights is refused instead of ignored, no boxes at all give empty arrays instead of
+    an error, labels are int64, nothing is printed.
 
     Args:
         boxes, scores, labels: one array per model, corners in [0, 1].

@@ -40,7 +40,7 @@ def non_maximum_weighted(
         iou_thr: a box joins the best box that it overlaps most, if by more than this.
 
     Returns:
-        (k, 4) boxes, (k,) scores and (k,) int64 labels, by falling score.
+        (k, 4) boxes, (k,) scores and (k,) int64 labels, by descending score.
 
     Raises:
         FusionInputError: bad input.

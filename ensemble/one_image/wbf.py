@@ -55,7 +55,8 @@ def weighted_boxes_fusion(
         allows_overflow: with "avg", do not cap the number of boxes at the number of models.
 
     Returns:
-        (k, 4) boxes, (k,) scores and (k,) int64 labels, by falling score. Inputs stay as they are.
+        (k, 4) boxes, (k,) scores and (k,) int64 labels, by descending score. Inputs stay as they
+        are.
 
     Raises:
         FusionInputError: bad input; a `UserError` and a `ValueError`.

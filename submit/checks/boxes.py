@@ -107,8 +107,8 @@ def score_order(subject: Subject) -> Iterator[Finding]:
     images = len(np.unique(raw.row_of_box[rises]))
     if images:
         message = (
-            "on {} images boxes of a class are not in falling score; the server matches in file "
-            "order, so that can cost points (`submit write` orders them)"
+            "on {} images boxes of a class are not in descending order of score; the server "
+            "matches in file order, so that can cost points (`submit write` orders them)"
         )
         yield finding("warning", "score_order", message, (images, subject.boxes(rises)[1]))
 

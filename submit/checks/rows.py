@@ -91,7 +91,7 @@ def spaces(subject: Subject) -> Iterator[Finding]:
     filled = strings.str.strip_chars() != ""
     is_nan = strings.str.strip_chars().str.to_lowercase() == "nan"
     if is_nan.any():
-        message = "{} rows say NaN instead of nothing; pandas' fillna('') mends it"
+        message = "{} rows say NaN instead of nothing; pandas' fillna('') fixes it"
         yield finding("warning", "nan_strings", message, subject.rows(is_nan.to_numpy()))
     with_boxes = filled & ~is_nan
     if subject.format.empty:

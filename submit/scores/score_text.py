@@ -56,7 +56,7 @@ def _caps_line(caps: dict[str, Any]) -> str:
 
 
 def _disagreement_lines(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [f"  {len(rows)} boxes are judged apart by the two metrics at IoU .5"]
+    lines = [f"  {len(rows)} boxes are judged differently by the two metrics at IoU .5"]
     lines += [f"    {count:>6}  {reason}" for reason, count in count_reasons(rows).items()]
     for row in rows[:MAX_DISAGREEMENTS]:
         box = ", ".join(f"{value:.1f}" for value in row["box"])

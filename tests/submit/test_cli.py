@@ -106,7 +106,7 @@ def test_score_prints_and_writes_both_metrics(files):
                  "--samples", "20", "--disagree")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "competition_map50 0.5000  [" in result.output
-    assert "boxes are judged apart" in result.output
+    assert "boxes are judged differently" in result.output
     value = json.loads(out.read_text())
     # Class 1 is found, class 2 is not.
     assert value["competition_map50"] == 0.5
