@@ -16,7 +16,12 @@ from models.engine.runs.restart import noted_micro_batch
 from models.engine.training.device import placed
 from models.engine.training.distributed import World, barrier
 from models.engine.training.ema import WeightAverage
-from models.engine.training.evaluate import detect, eval_dataset, to_predictions
+from models.engine.training.evaluate import (
+    detect,
+    eval_dataset,
+    to_predictions,
+    validation_scores,
+)
 from models.engine.training.loop import Trainer
 from models.engine.training.memory import MicroBatches
 from models.engine.training.optimizer import build_optimizer
@@ -29,17 +34,6 @@ if TYPE_CHECKING:
     from models.engine.data.dataset import TrainDataset
     from models.engine.data.eval_dataset import EvalDataset
     from models.engine.runs.request import PreparedRun
-
-SCORE_KEYS = (
-    "competition_map50",
-    "map",
-    "map50",
-    "map75",
-    "map_small",
-    "map_medium",
-    "map_large",
-    "per_class",
-)
 
 # Why boxes of an annotation table are not trained on, or not as they stand.
 LEFT_OUT = {
@@ -178,8 +172,6 @@ def _evaluation(
     Each epoch's predictions are kept: runs of different length can then be compared image by image
     at the time or epoch that they share.
     """
-    from scoring.score import score
-
     config = run.config
 
     def stop_if_asked(images: int) -> None:
@@ -202,7 +194,6 @@ def _evaluation(
         predictions = to_predictions(detections, config["category_ids"], run.data.val, provenance)
         if world.is_main:
             write_predictions(run.paths.epoch_predictions(epoch), predictions)
-        scores = score(predictions, run.data.val)
-        return {key: scores[key] for key in SCORE_KEYS}
+        return validation_scores(predictions, run.data.val)
 
     return evaluate

@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from models.engine.data.eval_dataset import EvalDataset, EvalSample
 
 
+SCORE_KEYS = (
+    "competition_map50",
+    "map",
+    "map50",
+    "map75",
+    "map_small",
+    "map_medium",
+    "map_large",
+    "per_class",
+)
+
+
 @dataclass(frozen=True)
 class Detections:
     """Boxes of one image in its own pixels; labels are class indices."""
@@ -128,10 +140,11 @@ def _detect_batch(
 ) -> list[Detections]:
     with autocast(precision, device):
         found = detector.predict(samples)
-    return [_to_detections(sample, boxes) for sample, boxes in zip(samples, found, strict=True)]
+    return [to_detections(sample, boxes) for sample, boxes in zip(samples, found, strict=True)]
 
 
-def _to_detections(sample: EvalSample, found: DetectedBoxes) -> Detections:
+def to_detections(sample: EvalSample, found: DetectedBoxes) -> Detections:
+    """Return a picture's boxes in the pixels of its file, without those that lie outside it."""
     boxes = sample.boxes_to_original(found.boxes_xyxy.float().cpu().numpy()).astype(np.float32)
     boxes = clip_boxes(boxes, sample.original_size_wh)
     scores = found.scores.float().clamp(0, 1).cpu().numpy()
@@ -172,3 +185,11 @@ def to_predictions(
         **detection_rows(detections, category_ids),
         provenance=provenance or Provenance(dataset=coco.fingerprint),
     )
+
+
+def validation_scores(predictions: Predictions, truth: CocoDataset) -> dict[str, Any]:
+    """Return the scores of an epoch, as they are logged and kept; the first one decides."""
+    from scoring.score import score
+
+    scores = score(predictions, truth)
+    return {key: scores[key] for key in SCORE_KEYS}

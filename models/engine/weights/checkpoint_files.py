@@ -52,7 +52,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise UserError("the checkpoint does not exist", where=path, expected="a .pth or .pt file")
-    content = _load_tensors_only(path)
+    content = read_without_running(path)
     for key in _WEIGHT_KEYS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -70,9 +70,14 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in tensors.items()}
 
 
-def _load_tensors_only(path: Path) -> Any:
+def read_without_running(path: Path, stand_in: type = Inert) -> Any:
+    """Return what a checkpoint holds, `stand_in` in place of every class and function it names.
+
+    Raises:
+        UserError: the file is no checkpoint.
+    """
     try:
-        with torch.serialization.safe_globals(_inert_globals(path)):
+        with torch.serialization.safe_globals(_substitutes(path, stand_in)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
@@ -85,9 +90,9 @@ def _load_tensors_only(path: Path) -> Any:
         ) from error
 
 
-def _inert_globals(path: Path) -> list[Any]:
+def _substitutes(path: Path, stand_in: type) -> list[Any]:
     # Files in the format before torch 1.6 cannot be searched; plain weights load all the same.
     if not zipfile.is_zipfile(path):
         return []
     names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    return [(Inert, name) for name in names]
+    return [(stand_in, name) for name in names]

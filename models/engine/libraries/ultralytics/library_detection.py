@@ -13,12 +13,12 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.nms import non_max_suppression
 
 from data_tools.coco.dataset import read_coco
-from data_tools.ground.boxes import clip_boxes, has_positive_area
 from data_tools.ground.paths import RunPaths
-from models.engine.data.eval_dataset import EvalDataset, EvalSample
+from models.engine.data.eval_dataset import EvalDataset
 from models.engine.data.loader import eval_loader
+from models.engine.detector import DetectedBoxes
 from models.engine.libraries.ultralytics.arguments import model_yaml
-from models.engine.training.evaluate import Detections, eval_dataset
+from models.engine.training.evaluate import Detections, eval_dataset, to_detections
 from models.engine.training.resuming.checkpoint import load_checkpoint
 from models.engine.training.step import autocast
 from models.engine.training.tta import columns_of_views
@@ -76,8 +76,8 @@ def detect(
         with autocast(config["precision"], device):
             output = model(images.flip(1).float() / 255)  # blue, green, red -> red, green, blue
         found += [
-            _to_detections(sample, boxes)
-            for sample, boxes in zip(samples, _suppressed(output, config), strict=True)
+            to_detections(sample, DetectedBoxes(rows[:, :4], rows[:, 4], rows[:, 5].long()))
+            for sample, rows in zip(samples, _suppressed(output, config), strict=True)
         ]
         report(len(samples))
     model.train(was_training)
@@ -96,13 +96,3 @@ def _suppressed(output: Any, config: Mapping[str, Any]) -> list[torch.Tensor]:
         nc=len(config["classes"]),
         max_time_img=60.0,  # the library otherwise stops early on a slow machine
     )
-
-
-def _to_detections(sample: EvalSample, rows: torch.Tensor) -> Detections:
-    values = rows.cpu().numpy()
-    boxes = sample.boxes_to_original(values[:, :4]).astype(np.float32)
-    boxes = clip_boxes(boxes, sample.original_size_wh)
-    scores = np.clip(values[:, 4], 0, 1)
-    keep = has_positive_area(boxes) & np.isfinite(scores)
-    labels = values[:, 5].astype(np.int64)
-    return Detections(sample.image_id, boxes[keep], scores[keep], labels[keep])

@@ -29,11 +29,9 @@ from models.engine.libraries.ultralytics.library_detection import detect
 from models.engine.libraries.ultralytics.library_loss import WeightedDetectionLoss
 from models.engine.libraries.ultralytics.weights import matching_weights
 from models.engine.libraries.ultralytics.worker import library_folder
-from models.engine.training.evaluate import eval_dataset, to_predictions
+from models.engine.training.evaluate import eval_dataset, to_predictions, validation_scores
 from models.engine.training.resuming.checkpoint import load_checkpoint, save_checkpoint
-from scoring.score import score
 
-SCORE_KEYS = ("competition_map50", "map", "map50", "map75", "map_small", "map_medium", "map_large")
 INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
@@ -218,8 +216,8 @@ class KitTrainer(DetectionTrainer):
             batch_size=self.config["batch_size"],
             workers=self.config["workers"],
         )
-        scores = score(to_predictions(detections, self.config["category_ids"], self.val), self.val)
-        return {key: scores[key] for key in (*SCORE_KEYS, "per_class")}
+        predictions = to_predictions(detections, self.config["category_ids"], self.val)
+        return validation_scores(predictions, self.val)
 
     def _best_value(self) -> float:
         if self.epoch == 0 or not self.paths.best_checkpoint.is_file():

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from data_tools.ground.errors import UserError
-from models.engine.weights.checkpoint_files import UNREADABLE
+from models.engine.weights.checkpoint_files import read_without_running
 
 
 class PickledObject:
@@ -41,7 +40,7 @@ def matching_weights(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tens
     """
     if not path.is_file():
         raise UserError("the weights file does not exist", where=path, expected="a .pt file")
-    found = _named_tensors(_load(path))
+    found = _named_tensors(read_without_running(path, PickledObject))
     fitting = {
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in found.items()
@@ -54,16 +53,6 @@ def matching_weights(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tens
             expected="weights of the same size (--set architecture.size=n, s, m, l or x)",
         )
     return fitting
-
-
-def _load(path: Path) -> Any:
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        with torch.serialization.safe_globals([(PickledObject, name) for name in names]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"the weights cannot be read ({reason})", where=path) from None
 
 
 def _named_tensors(content: Any) -> dict[str, Tensor]:
