@@ -21,7 +21,6 @@ from models.engine.runs.training_data import require_images
 from models.engine.training.device import choose_device
 from models.registry import get_model
 
-SPLITS = ("val", "test")
 PLAIN_VIEW = "plain"
 
 
@@ -100,7 +99,7 @@ def all_views(extra: Sequence[str]) -> tuple[str, ...]:
     """
     from models.engine.data.views import parse_view
 
-    names = [PLAIN_VIEW, *(name for name in extra if name not in (PLAIN_VIEW, "identity"))]
+    names = [PLAIN_VIEW, *(name for name in extra if name != PLAIN_VIEW)]
     for name in names[1:]:
         parse_view(name)
     if len(set(names)) != len(names):

@@ -116,7 +116,7 @@ def _train_with(
                 f"({type(error).__name__}: {str(error).partition(chr(10))[0][:200]})",
                 where="--set architecture...",
                 expected="types, widths and options that fit together",
-                next_step="config.json of a run of the plain recipe shows what fits",
+                next_step="config.json of a run without such settings shows what fits",
             ) from error
 
 

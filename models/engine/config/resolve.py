@@ -18,9 +18,6 @@ from models.engine.config.necks import with_neck
 from models.engine.config.overrides import apply_overrides, parse_override
 from models.registry import SCALES, ModelSpec, get_model
 
-# Given by the caller, not by a recipe; `--set` may not touch them.
-IDENTITY_KEYS = ("model", "scale", "classes", "category_ids")
-
 
 def resolve_config(
     model: str,

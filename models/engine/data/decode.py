@@ -200,15 +200,15 @@ class PictureLoader:
             kept_scale: size at which the picture is kept.
             decode_scale: size at which the file is decoded, at least `kept_scale`.
         """
-        wanted, kept, source = map(choose_reduction, (scale, kept_scale, decode_scale))
+        wanted, kept, decoded = map(choose_reduction, (scale, kept_scale, decode_scale))
         if wanted < kept:
             picture = self._read(index, wanted)
-            if wanted == source and self.cache.get(index) is None:
+            if wanted == decoded and self.cache.get(index) is None:
                 self.cache.put(index, picture.reduced(kept))
             return picture
         cached = self.cache.get(index)
         if cached is None:
-            cached = self._read(index, source).reduced(kept)
+            cached = self._read(index, decoded).reduced(kept)
             self.cache.put(index, cached)
         return cached.reduced(wanted)
 

@@ -30,7 +30,6 @@ class EvalSample:
         resized_wh: width and height after scaling, before the view's turn and any padding.
         size_wh: width and height of the part of `image` that is not padding at its right and
             bottom.
-        scale_factor: resized over original, (x, y).
         view: how the image is shown.
     """
 
@@ -40,7 +39,6 @@ class EvalSample:
     original_size_wh: tuple[int, int]
     resized_wh: tuple[int, int]
     size_wh: tuple[int, int]
-    scale_factor: tuple[float, float]
     view: View
 
     def boxes_to_original(self, boxes_xyxy: np.ndarray) -> np.ndarray:
@@ -66,7 +64,7 @@ class EvalDataset(Dataset[EvalSample]):
         image_root: Path,
         image_size_wh: tuple[int, int],
         *,
-        view: str = "identity",
+        view: str = "plain",
         resize_mode: str = "keep_ratio",
         pad_value: int = 114,
     ) -> None:
@@ -95,7 +93,6 @@ class EvalDataset(Dataset[EvalSample]):
             original_size_wh=size_wh,
             resized_wh=resized_wh,
             size_wh=view_size(resized_wh, self.view),
-            scale_factor=factor,
             view=self.view,
         )
 

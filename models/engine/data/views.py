@@ -9,7 +9,7 @@ import numpy as np
 
 from data_tools.ground.errors import UserError
 
-VIEW_NAMES = ("identity", "hflip", "vflip", "rot90", "rot180", "rot270", "scaleFACTOR")
+VIEW_NAMES = ("plain", "hflip", "vflip", "rot90", "rot180", "rot270", "scaleFACTOR")
 _SCALE = re.compile(r"scale(\d+(?:\.\d+)?)")
 
 
@@ -25,7 +25,7 @@ class View:
         quarter_turns: counter-clockwise, 0 to 3.
     """
 
-    name: str = "identity"
+    name: str = "plain"
     scale: float = 1.0
     hflip: bool = False
     vflip: bool = False
@@ -45,7 +45,7 @@ def parse_view(name: str) -> View:
         matched = _SCALE.fullmatch(part)
         if matched and 0.1 <= float(matched[1]) <= 10:
             scale *= float(matched[1])
-        elif part in ("hflip", "vflip", "identity") and not (turns and part != "identity"):
+        elif part in ("hflip", "vflip", "plain") and not (turns and part != "plain"):
             hflip ^= part == "hflip"
             vflip ^= part == "vflip"
         elif part in ("rot90", "rot180", "rot270"):

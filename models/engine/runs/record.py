@@ -57,9 +57,9 @@ def open_run_folder(run: PreparedRun) -> None:
 
 def data_record(request: TrainRequest, data: TrainingData) -> dict[str, Any]:
     """Return paths and hashes of the annotation files of a run."""
-    plain = WorkPaths(request.work_root).train_json(request.fold)
+    own = WorkPaths(request.work_root).train_json(request.fold)
     return {
-        "train_json": file_record(plain),
+        "train_json": file_record(own),
         "val_json": file_record(data.val_path),
         "pseudo_json": None if request.pseudo is None else file_record(request.pseudo),
     }

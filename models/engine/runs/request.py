@@ -20,7 +20,7 @@ class TrainRequest:
         fold: fold that is held out.
         work_root: folder of everything that the kit produces.
         scale: "full", "smoke" or None (full with a GPU, else smoke).
-        pseudo: training part of this fold with pseudo-labels, in place of the plain one.
+        pseudo: training part of this fold with pseudo-labels, in place of the fold's own.
         mosaic, epochs, batch_size, init, workers, seed, overrides: see `resolve_config`.
         name: experiment name; None derives it from what differs from the recipe.
         resume: continue an unfinished run.

@@ -30,7 +30,7 @@ def read_training_data(
         data_root: folder that the images' file names are relative to.
         work: where the folds are.
         fold: the fold held out.
-        pseudo: training part with pseudo-labels, in place of the plain one.
+        pseudo: training part with pseudo-labels, in place of the fold's own.
 
     Raises:
         UserError: no folds yet, no such fold, other categories, images missing.

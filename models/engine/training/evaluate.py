@@ -59,7 +59,7 @@ def eval_dataset(
         coco,
         image_root,
         config["image_size_wh"],
-        view="identity" if view == "plain" else view,
+        view=view,
         resize_mode=resize["mode"],
         pad_value=resize["pad_value"],
     )

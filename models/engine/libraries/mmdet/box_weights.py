@@ -131,7 +131,7 @@ def _weigh_tood_boxes(head: Any) -> None:
 
 
 def _weigh_yolox(head: Any) -> None:
-    """YOLOX sums plain losses over all priors (objectness) and over the positive ones."""
+    """YOLOX sums unweighted losses over all priors (objectness) and over the positive ones."""
     recorder = head.sampler
     original_targets, original_loss = head._get_targets_single, head.loss_by_feat
     for name in ("loss_obj", "loss_cls", "loss_bbox", "loss_l1"):
