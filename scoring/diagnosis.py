@@ -177,10 +177,3 @@ def _evaluation(predictions: Predictions, truth: CocoDataset) -> hotcoco.COCOeva
         ]
     )
     return hotcoco.COCOeval(annotations, annotations.load_res(results), "bbox")
-
-
-def plain(value: Any) -> Any:
-    """Return the same with arrays as lists, ready for JSON."""
-    if isinstance(value, dict):
-        return {key: plain(entry) for key, entry in value.items()}
-    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -26,7 +26,7 @@ def entries(room: Path) -> set[str]:
 
 def tree(page: str) -> set[str]:
     """Names in a page's first block of code that has any: those before each line's clause."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```|((?:^ {4}.*\n)+)", page, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```\w*\n(.*?)^```|((?:^ {4}[^\n]*\n)+)", page, re.MULTILINE | re.DOTALL)
     for block in ("".join(found) for found in blocks):
         named = {name for line in block.splitlines() for name in names_before_clause(line)}
         if named:
@@ -51,6 +51,7 @@ def test_the_tree_is_the_first_block_that_names_anything():
     page = "# a\n\n```bash\nmake\n```\n\n```\nb.py  does b\nc/    holds c\n```\n"
     assert tree(page) == {"b.py", "c/"}
     assert tree("# a\n\n    b.py  does b\n    c/    holds c\n\ntext\n") == {"b.py", "c/"}
+    assert tree("# a\n\n    c/    holds c\n\n    c/\n        d.py  does d\n") == {"c/"}
     assert tree("# a\n") == set()
 
 
