@@ -153,12 +153,11 @@ def _last_line_of_each_epoch(lines: Iterable[dict[str, Any]]) -> tuple[dict[str,
 
 def find_run_folders(work: Path) -> list[Path]:
     """Return the run folders under a work root, sorted by name, without timing runs."""
-    found = WorkPaths(work).runs.glob("*/fold*/run.json")
-    return sorted(
-        path.parent
-        for path in found
-        if (path.parent / "config.json").is_file() and not is_timing(path.parent.parent.name)
-    )
+    return [
+        folder
+        for folder in WorkPaths(work).run_folders()
+        if RunPaths(folder).config_json.is_file() and not is_timing(folder.parent.name)
+    ]
 
 
 def read_runs(work: Path) -> list[Run]:

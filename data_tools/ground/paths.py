@@ -57,7 +57,7 @@ class RunPaths:
 
     @property
     def finished_json(self) -> Path:
-        """Written when training ended well: the last epoch and its validation score."""
+        """Written when training ended well: the best epoch and its validation scores."""
         return self.root / "finished.json"
 
     @property
@@ -169,3 +169,19 @@ class WorkPaths:
     def history(self) -> Path:
         """Folder of earlier best predictions, which the report compares the present best with."""
         return self.root / "history"
+
+    @property
+    def history_json(self) -> Path:
+        """Which prediction files were best in earlier reports."""
+        return self.history / "history.json"
+
+    def run_folders(self) -> list[Path]:
+        """Folders of all runs that have begun, sorted; see `begun_runs`."""
+        return [run for folder in sorted(self.runs.glob("*")) for run in begun_runs(folder)]
+
+
+def begun_runs(experiment: Path) -> list[Path]:
+    """Return the run folders in an experiment's folder, one for each fold begun, sorted."""
+    return sorted(
+        folder for folder in experiment.glob("fold*") if RunPaths(folder).run_json.is_file()
+    )

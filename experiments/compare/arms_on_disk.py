@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_tools.ground.errors import UserError
-from data_tools.ground.paths import WorkPaths
+from data_tools.ground.paths import RunPaths, WorkPaths, begun_runs
 from data_tools.ground.run_names import split_seed
 from experiments.run_folder import Run, find_run_folders, read_run
 
@@ -52,12 +52,12 @@ def find_group(name: str, work: Path) -> RunGroup:
 
 
 def _run_folders(path: Path) -> list[Path]:
-    if (path / "run.json").is_file():
+    if RunPaths(path).run_json.is_file():
         return [path]
     if path.is_dir():
-        return [file.parent for file in sorted(path.glob("fold*/run.json"))]
+        return begun_runs(path)
     seeds = [f for f in sorted(path.parent.glob(f"{path.name}-*")) if _is_seed_of(f, path.name)]
-    return [file.parent for folder in seeds for file in sorted(folder.glob("fold*/run.json"))]
+    return [run for folder in seeds for run in begun_runs(folder)]
 
 
 def _is_seed_of(folder: Path, name: str) -> bool:

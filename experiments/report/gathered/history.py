@@ -11,12 +11,13 @@ import numpy as np
 from data_tools.coco.dataset import CocoDataset, load_json
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
+from data_tools.ground.paths import WorkPaths
 from data_tools.predictions.files import read_predictions, write_predictions
 from experiments.report.gathered.gather import Source
 from scoring.uncertainty.bootstrap import ImageScorer, bootstrap_values, image_samples
 from scoring.uncertainty.intervals import Interval, Verdict, percentile_interval, verdict
 
-INDEX = "history.json"
+INDEX = WorkPaths(Path()).history_json.name
 
 
 @dataclass(frozen=True)
