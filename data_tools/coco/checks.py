@@ -196,8 +196,7 @@ def _check_annotation(
             expected=f"one of {sorted(category_ids)}",
         )
     bbox = box.get("bbox")
-    is_box = isinstance(bbox, list) and len(bbox) == 4
-    if not is_box or not all(map(_is_number, bbox)):
+    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_number, bbox))):
         raise UserError(f"`bbox` is {bbox!r}", where=where, expected="[x, y, width, height]")
     area = box.get("area")
     if area is not None and not (_is_number(area) and 0 <= area < math.inf):

@@ -28,7 +28,7 @@ class CocoDataset:
         annotations: one dict per box, in file order; `id`, `image_id`, `category_id`, `bbox`
             (x, y, w, h in pixels, w > 0, h > 0), `area` and `iscrowd` are set.
         categories: one dict per class, in file order.
-        skipped: boxes that were left out on reading; never empty silently, callers report it.
+        skipped: boxes that `read_coco` left out, each with the reason; `verify` and `split` tell.
         source: the file it was read from.
     """
 

@@ -20,7 +20,6 @@ from data_tools.ground.files import refuse_overwriting
 from data_tools.predictions.files import read_predictions, write_predictions
 from data_tools.predictions.table import Predictions
 
-ANNOTATION_SOURCES = ("coco", "voc", "yolo", "csv")
 PREDICTION_SUFFIXES = (".parquet", ".json", ".csv")
 
 

@@ -53,8 +53,8 @@ def coco_from_table(path: Path, image_root: Path) -> CocoDataset:
         if any(row[key] for key in BOX_COLUMNS):
             if not row["class"]:
                 raise UserError("the box has no class", where=where, expected="a name in `class`")
-            corners = tuple(_number(row, key, where) for key in BOX_COLUMNS)
-            boxes.append(BoxEntry(name, row["class"], corners))
+            left, top, right, bottom = (_number(row, key, where) for key in BOX_COLUMNS)
+            boxes.append(BoxEntry(name, row["class"], (left, top, right, bottom)))
     images = [ImageEntry(name, size_wh) for name, size_wh in sizes.items()]
     return assemble(images, boxes, sorted({box.class_name for box in boxes}), path)
 

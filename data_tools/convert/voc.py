@@ -53,10 +53,10 @@ def _parse(path: Path) -> ElementTree.Element:
 
 
 def _text(element: ElementTree.Element, key: str, path: Path) -> str:
-    found = element.find(key)
-    if found is None or not (found.text or "").strip():
+    text = (element.findtext(key) or "").strip()
+    if not text:
         raise UserError(f"there is no <{key.replace('/', '><')}>", where=path, expected="VOC XML")
-    return found.text.strip()
+    return text
 
 
 def _number(element: ElementTree.Element, key: str, path: Path) -> float:

@@ -33,7 +33,7 @@ def seed_scheme_folds(dataset: CocoDataset, folds: int, seed: int) -> np.ndarray
 
     Source: scikit-learn 1.1.3, `sklearn/model_selection/_split.py`; changed there in 1.3.
     """
-    counts = np.zeros((len(dataset.images), len(dataset.categories)))
+    counts: np.ndarray = np.zeros((len(dataset.images), len(dataset.categories)))
     np.add.at(counts, (_image_rows(dataset), _class_rows(dataset)), 1)
     # Groups are numbered by ascending image id, classes by ascending category id, and only those
     # that have boxes exist.

@@ -176,13 +176,14 @@ def _image_sizes_of_boxes(dataset: CocoDataset) -> np.ndarray:
 
 def _outside(boxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
     """Return an (N,) mask of the boxes that share no pixel with their image."""
-    return (boxes_xyxy[:, 2:] <= 0).any(axis=1) | (boxes_xyxy[:, :2] >= sizes_wh).any(axis=1)
+    before = np.any(boxes_xyxy[:, 2:] <= 0, axis=1)
+    return before | np.any(boxes_xyxy[:, :2] >= sizes_wh, axis=1)
 
 
 def _over_the_edge(boxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
     """Return an (N,) mask of the boxes that pass an edge by more than rounding explains."""
-    before = (boxes_xyxy[:, :2] < -EDGE_TOLERANCE_PX).any(axis=1)
-    return before | (boxes_xyxy[:, 2:] > sizes_wh + EDGE_TOLERANCE_PX).any(axis=1)
+    before = np.any(boxes_xyxy[:, :2] < -EDGE_TOLERANCE_PX, axis=1)
+    return before | np.any(boxes_xyxy[:, 2:] > sizes_wh + EDGE_TOLERANCE_PX, axis=1)
 
 
 def _repeated_boxes(dataset: CocoDataset) -> list[int]:

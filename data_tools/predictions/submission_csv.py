@@ -97,7 +97,7 @@ def read_text_table(path: str | Path) -> pl.DataFrame:
 
 
 def header_text(columns: Sequence[str]) -> str:
-    """Return a header as a message can show it: a file that is no CSV has a very long one."""
+    """Return a header as a message can show it: a file that is not a CSV has a very long one."""
     text = ",".join(columns)
     return text if len(text) <= LONGEST_HEADER else f"{text[:LONGEST_HEADER]}..."
 

@@ -22,12 +22,12 @@ class Predictions:
 
     Attributes:
         image_ids: (I,) int64, ascending, each once.
-        offsets: (I + 1,) int64, from 0 to N, never falling.
+        offsets: (I + 1,) int64, from 0 to N, never decreasing.
         labels: (N,) int64 category ids.
         scores: (N,) float32 in [0, 1].
         boxes_xyxy: (N, 4) float32 pixels.
         views: (N,) uint8 index into `provenance.views`.
-        row_order: "score": each image's rows fall in score. "file": as in the file they came
+        row_order: "score": each image's rows in descending score. "file": as in the file they came
             from, which is what the competition's server matches by.
     """
 
@@ -36,12 +36,12 @@ class Predictions:
     labels: np.ndarray
     scores: np.ndarray
     boxes_xyxy: np.ndarray
-    views: np.ndarray | None = None
+    views: np.ndarray = None  # type: ignore[assignment]  # zeros where it is not given
     provenance: Provenance = field(default_factory=Provenance)
     row_order: RowOrder = "score"
 
     def __post_init__(self) -> None:
-        columns = {
+        columns: dict[str, np.ndarray] = {
             "image_ids": np.array(self.image_ids, dtype=np.int64, ndmin=1),
             "offsets": np.array(self.offsets, dtype=np.int64, ndmin=1),
             "labels": np.array(self.labels, dtype=np.int64, ndmin=1),
@@ -90,7 +90,7 @@ class Predictions:
         )
 
     def sorted_by_score(self) -> Predictions:
-        """Return the same boxes with each image's rows in falling score; ties keep their order."""
+        """Return the same boxes with each image's rows descending by score; ties keep order."""
         if self.row_order == "score":
             return self
         order = np.lexsort((-self.scores, self.image_index_of_row))
@@ -123,7 +123,7 @@ def predictions_from_rows(
         row_image_ids: (N,) image id of each row.
         labels, scores, boxes_xyxy, views: as in `Predictions`, in the order of `row_image_ids`.
         provenance: origin of the boxes.
-        row_order: "score" sorts each image's rows by falling score (stable); "file" keeps them.
+        row_order: "score" sorts each image's rows by descending score (stable); "file" keeps them.
 
     Raises:
         UserError: a row's image is not among `image_ids`, or a column breaks the contract.
@@ -153,7 +153,7 @@ def predictions_from_rows(
         labels=np.asarray(labels)[order],
         scores=scores[order],
         boxes_xyxy=np.asarray(boxes_xyxy).reshape(-1, 4)[order],
-        views=None if views is None else np.asarray(views)[order],
+        views=np.zeros(len(order), np.uint8) if views is None else np.asarray(views)[order],
         provenance=provenance or Provenance(),
         row_order=row_order,
     )
@@ -187,20 +187,20 @@ def _check_shapes(predictions: Predictions) -> None:
 
 def _check_values(predictions: Predictions) -> None:
     boxes, scores = predictions.boxes_xyxy, predictions.scores
-    finite = np.isfinite(boxes).all(axis=1)
+    finite = np.all(np.isfinite(boxes), axis=1)
     _refuse_rows(predictions, ~finite, "boxes_xyxy", boxes, "finite pixels")
-    inside_out = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    inside_out = np.any(boxes[:, 2:] < boxes[:, :2], axis=1)
     _refuse_rows(predictions, inside_out, "boxes_xyxy", boxes, "xmin <= xmax and ymin <= ymax")
-    in_range = (scores >= 0) & (scores <= 1)
+    in_range = np.logical_and(scores >= 0, scores <= 1)
     _refuse_rows(predictions, ~in_range, "scores", scores, "numbers in [0, 1]")
-    view_known = predictions.views < len(predictions.provenance.views)
+    view_known = np.less(predictions.views, len(predictions.provenance.views))
     names = f"below {len(predictions.provenance.views)}, one per provenance view"
     _refuse_rows(predictions, ~view_known, "views", predictions.views, names)
     if predictions.row_order == "score" and len(scores):
         rises = np.zeros(len(scores), dtype=bool)
         same_image = np.diff(predictions.image_index_of_row) == 0
         rises[1:] = (np.diff(scores) > 0) & same_image
-        _refuse_rows(predictions, rises, "scores", scores, "falling scores within an image")
+        _refuse_rows(predictions, rises, "scores", scores, "descending scores within an image")
     elif predictions.row_order not in ("score", "file"):
         raise UserError(
             f"predictions: `row_order` is {predictions.row_order!r}", expected="'score' or 'file'"

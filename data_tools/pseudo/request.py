@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from data_tools.ground.errors import UserError
 from data_tools.pseudo.build import PseudoRules
@@ -61,7 +62,7 @@ class PseudoRequest:
 
     def for_fold(self, fold: int) -> PseudoRequest:
         """Return the request with `{fold}` in its paths replaced."""
-        changed = {
+        changed: dict[str, Any] = {
             name: Path(str(value).replace(FOLD_PLACEHOLDER, str(fold)))
             for name, value in vars(self).items()
             if isinstance(value, Path)

@@ -80,9 +80,9 @@ def given_thresholds(
 def density_thresholds(predictions: Predictions, train: CocoDataset) -> Thresholds:
     """Return the one threshold that leaves as many boxes per image as the training images have."""
     wanted = len(train.annotations) / max(len(train.images), 1) * len(predictions.image_ids)
-    falling = np.sort(predictions.scores)[::-1]
-    count = min(round(wanted), len(falling))
-    threshold = float(falling[count - 1]) if count else float("inf")
+    descending = np.sort(predictions.scores)[::-1]
+    count = min(round(wanted), len(descending))
+    threshold = float(descending[count - 1]) if count else float("inf")
     of_category = dict.fromkeys(train.category_ids.tolist(), threshold)
     return Thresholds(of_category, "as many boxes per image as in training")
 
@@ -142,8 +142,8 @@ def lowest_threshold(scores: np.ndarray, correct: np.ndarray, target: float) -> 
 def match_to_truth(predictions: Predictions, truth: CocoDataset) -> np.ndarray:
     """Return an (N,) mask of the boxes that match a truth of their class at IoU >= .5.
 
-    Boxes are taken in falling score; each takes the free truth that it overlaps most, and a truth
-    is taken once. Crowd regions are no truth.
+    Boxes are taken by descending score; each takes the free truth that it overlaps most, and a
+    truth is taken once. Crowd regions are no truth.
     """
     correct = np.zeros(len(predictions), dtype=bool)
     rows_of_image = truth.annotation_rows_of_image_id

@@ -114,7 +114,7 @@ def _angle_near_aspect(upright: float, wanted: float, rng: np.random.Generator) 
 def _turn(picture: np.ndarray, angle: float) -> np.ndarray:
     side = len(picture)
     room = int(np.ceil(side * 1.42))
-    matrix = cv2.getRotationMatrix2D((side / 2, side / 2), np.degrees(angle), 1.0)
+    matrix: np.ndarray = cv2.getRotationMatrix2D((side / 2, side / 2), np.degrees(angle), 1.0)
     matrix[:, 2] += (room - side) / 2
     return cv2.warpAffine(picture, matrix, (room, room), flags=cv2.INTER_LINEAR)
 

@@ -26,10 +26,10 @@ def group_raising(error: BaseException) -> click.Group:
 
 
 def test_a_user_error_says_what_where_expected_and_next():
-    error = UserError("it is wrong", where="a.json", expected="right", next_step="mend it")
+    error = UserError("it is wrong", where="a.json", expected="right", next_step="fix it")
     result = CliRunner().invoke(group_raising(error), ["go"])
     assert result.exit_code == 2
-    expected = "it is wrong\n  where:    a.json\n  expected: right\n  next:     mend it\n"
+    expected = "it is wrong\n  where:    a.json\n  expected: right\n  next:     fix it\n"
     assert result.stderr == f"Error: {expected}"
     assert result.stdout == ""
 

@@ -123,7 +123,7 @@ def test_grouping_loses_and_invents_nothing(pairs, data):
     rows = [(i, k, s / 100, k, k, k + 1, k + 1) for k, (i, s) in enumerate(pairs)]
     grouped = table(rows, [0, 1, 2, 3, 4])
     for image_id in range(5):
-        # Slow and obvious: this image's rows by falling score, ties in file order.
+        # Slow and obvious: this image's rows by descending score, ties in file order.
         mine = sorted((r for r in rows if r[0] == image_id), key=lambda r: -np.float32(r[2]))
         assert grouped.labels[grouped.rows(image_id)].tolist() == [r[1] for r in mine]
     keep = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))))
