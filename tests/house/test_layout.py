@@ -24,7 +24,7 @@ OPTIONAL_FILES = {"LICENSE", ".gitattributes", ".python-version"}
 PACKAGES = ("data_tools", "ensemble", "experiments", "models", "scoring", "submit", "workflow")
 WITH_COMMANDS = ("data_tools", "ensemble", "experiments", "models", "submit")
 MOST_ENTRIES = 16
-MOST_LINES = 330
+MOST_LINES = 300
 
 
 def tracked_files() -> list[str]:
@@ -79,7 +79,9 @@ def test_a_room_is_not_crowded():
     for name in tracked_files():
         parts = Path(name).parts
         for depth in range(1, len(parts)):
-            if parts[0] in PACKAGES and parts[depth] != "__init__.py":
+            # What every package has is no sign of crowding.
+            alike = ("__init__.py", "__main__.py", "README.md")
+            if parts[0] in PACKAGES and parts[depth] not in alike:
                 entries.setdefault("/".join(parts[:depth]), set()).add(parts[depth])
     assert {room: len(each) for room, each in entries.items() if len(each) > MOST_ENTRIES} == {}
 
