@@ -212,7 +212,7 @@ def rank_clusters(candidates: Candidates, clusters: Clusters, order: np.ndarray)
         start, count = candidates.slots[image], clusters.counts[image]
         for i in range(count):
             local[i] = count - 1 - i
-        # A typed zero: from a plain one numba would compile the sort twice.
+        # A typed zero: from an untyped one numba would compile the sort twice.
         _sort_descending(local, clusters.scores[start:], np.int64(0), count, spare)
         for i in range(count):
             order[start + i] = local[i]

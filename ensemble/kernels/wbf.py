@@ -51,7 +51,7 @@ def _start_cluster(
     cluster: int, box: np.ndarray, score: float, weight: float, running: _Running, boxes: np.ndarray
 ) -> None:
     # A cluster that starts at score 0 will hold zeros only (scores fall): share 1 makes its box
-    # the plain mean, where the reference code divides 0 by 0.
+    # the unweighted mean, where the reference code divides 0 by 0.
     share = score if score > 0.0 else 1.0
     for side in range(4):
         boxes[cluster, side] = box[side]
@@ -157,7 +157,7 @@ def _cluster_image(
     """
     base = candidates.slots[image]
     boxes = clusters.boxes_xyxy[base:]
-    # Typed zeros: from a plain 0 numba would compile every part twice.
+    # Typed zeros: from an untyped 0 numba would compile every part twice.
     count, group_start, group_class = np.int64(0), np.int64(0), np.int64(-1)
     for i in range(base, base + candidates.counts[image]):
         if candidates.classes[i] != group_class:

@@ -36,7 +36,7 @@ def weighted_boxes_fusion(
     included. Where that function goes wrong this one differs:
 
     - two boxes of score 0 that match divide by zero there and everything after joins the NaN box;
-      here the fused box is their plain mean, with score 0;
+      here the fused box is their unweighted mean, with score 0;
     - a wrong number of weights is replaced by ones there and refused here;
     - bad input ends the process with status 0 there and raises here;
     - labels come back as float32 there (wrong above 2**24) and as int64 here;
