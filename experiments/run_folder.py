@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from data_tools.coco.dataset import load_json
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths, WorkPaths
 from data_tools.ground.run_names import is_timing
+from models.engine.runs.files import FinishedFile, RunFile, read_checked
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Run:
         epochs: lines with `kind` "epoch", one per epoch, ascending; `epoch` is the number of epochs
             done (1 after the first), whatever the file counts from.
         finished: `finished.json`, None for a run that has not ended well.
-        torn_lines: lines of `metrics.jsonl` that are no JSON (a run killed while writing).
+        torn_lines: lines of `metrics.jsonl` that cannot be read (a run killed while writing).
     """
 
     paths: RunPaths
@@ -113,20 +113,15 @@ def read_run(folder: str | Path) -> Run:
     lines, torn = _metric_lines(paths.metrics_jsonl)
     return Run(
         paths=paths,
-        info=_json_object(paths.run_json),
-        config=_json_object(paths.config_json),
+        info=read_checked(paths.run_json, RunFile),
+        config=read_checked(paths.config_json, dict[str, Any]),
         steps=tuple(line for line in lines if line["kind"] == "step"),
         epochs=_last_line_of_each_epoch(line for line in lines if line["kind"] == "epoch"),
-        finished=_json_object(paths.finished_json) if paths.finished_json.is_file() else None,
+        finished=read_checked(paths.finished_json, FinishedFile)
+        if paths.finished_json.is_file()
+        else None,
         torn_lines=torn,
     )
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    value = load_json(path)
-    if not isinstance(value, dict):
-        raise UserError("the file does not hold a JSON object", where=path)
-    return value
 
 
 def _metric_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
@@ -136,12 +131,22 @@ def _metric_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             torn += 1
             continue
         if isinstance(line, dict) and line.get("kind") in ("step", "epoch") and "seconds" in line:
-            lines.append(line)
+            if _is_line(line):
+                lines.append(line)
+            else:
+                torn += 1
     return lines, torn
+
+
+def _is_line(line: dict[str, Any]) -> bool:
+    is_scored = line["kind"] == "step" or isinstance(line.get("val"), dict)
+    return (
+        type(line.get("epoch")) is int and isinstance(line["seconds"], (int, float)) and is_scored
+    )
 
 
 def _last_line_of_each_epoch(lines: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:

@@ -14,6 +14,7 @@ from data_tools.ground.paths import RunPaths, WorkPaths
 from data_tools.ground.run_names import RunName, build, checked_name
 from models.engine.config.resolve import resolve_config
 from models.engine.libraries.choice import training_of
+from models.engine.runs.files import FinishedFile, read_checked
 from models.engine.runs.folder import existing_run, read_run, refuse_other_data, sole_trainer
 from models.engine.runs.leaks import leak_reasons
 from models.engine.runs.record import close_run_folder, data_record, open_run_folder
@@ -187,7 +188,5 @@ def _announce(run: PreparedRun, state: str, console: Console) -> None:
 
 
 def _finished(paths: RunPaths) -> Mapping[str, Any]:
-    import json
-
     read_run(paths)
-    return json.loads(paths.finished_json.read_text(encoding="utf-8"))
+    return read_checked(paths.finished_json, FinishedFile)

@@ -303,9 +303,10 @@ def test_first_weights_that_are_no_checkpoint(workspace: Path, content: bytes) -
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
-        ("run.json", '{"model": "yolox"}', "the file lacks experiment, fold, state"),
+        ("run.json", '{"model": "yolox"}', "`experiment` is missing"),
         ("run.json", "{", "the file is not valid JSON"),
-        ("run.json", "[]", "the file lacks model"),
+        ("run.json", "[]", "the content is [], expected a mapping"),
+        ("run.json", "[" * 10_000, "not valid JSON"),
     ],
 )
 def test_a_record_edited_by_hand(tmp_path: Path, name: str, content: str, part: str) -> None:

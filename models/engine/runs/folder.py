@@ -22,13 +22,11 @@ from data_tools.ground.nested import flattened
 from data_tools.ground.paths import RunPaths
 from data_tools.ground.version import VERSION
 from data_tools.predictions.provenance import Provenance
+from models.engine.runs.files import ConfigFile, RunFile, read_checked
 from models.engine.runs.restart import forget_micro_batch
 
 # Settings that may change on resuming: they do not alter what is computed.
 FREE_TO_CHANGE = ("workers", "performance.", "checkpoint.", "log.")
-# What reading a run relies on; a file that was edited by hand may lack them.
-_RUN_KEYS = ("model", "experiment", "fold", "state", "command", "data", "train_file_names")
-_CONFIG_KEYS = ("model", "classes", "category_ids", "image_size_wh", "architecture", "augment")
 _PACKAGES = ("torch", "torchvision", "onedl-mmdetection", "onedl-mmcv", "numpy")
 
 
@@ -43,7 +41,7 @@ def read_run(paths: RunPaths) -> dict[str, Any]:
     Raises:
         UserError: the folder is not a run's.
     """
-    return _read_json(paths, paths.run_json, _RUN_KEYS)
+    return _read_json(paths, paths.run_json, RunFile)
 
 
 def read_config(paths: RunPaths) -> dict[str, Any]:
@@ -52,10 +50,10 @@ def read_config(paths: RunPaths) -> dict[str, Any]:
     Raises:
         UserError: the folder is not a run's.
     """
-    return _read_json(paths, paths.config_json, _CONFIG_KEYS)
+    return _read_json(paths, paths.config_json, ConfigFile)
 
 
-def _read_json(paths: RunPaths, path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+def _read_json(paths: RunPaths, path: Path, kind: type[Any]) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(
             f"this is not the folder of a run: it has no {path.name}",
@@ -63,18 +61,7 @@ def _read_json(paths: RunPaths, path: Path, keys: tuple[str, ...]) -> dict[str, 
             expected="a folder that `python -m models train` wrote, such as work/runs/yolox/fold3",
             next_step="python -m models train MODEL --data DIR --fold K",
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"the file is not valid JSON ({error})", where=path) from None
-    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
-    if missing:
-        raise UserError(
-            f"the file lacks {', '.join(missing)}",
-            where=path,
-            expected="the file as `python -m models train` wrote it",
-        )
-    return content
+    return read_checked(path, kind)
 
 
 def require_best_checkpoint(paths: RunPaths) -> None:
