@@ -17,6 +17,7 @@ import numpy as np
 from data_tools.coco.checks import SkippedBox, checked_content
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
+from data_tools.ground.whole.staging import refuse_incomplete
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,10 @@ def read_coco(path: str | Path) -> CocoDataset:
 
     Raises:
         UserError: the file is missing, truncated, or breaks the format; the message names the key.
+            Or it may belong to another set than the files beside it.
     """
     path = Path(path)
+    refuse_incomplete(path)
     return coco_from_dict(load_json(path), source=path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from data_tools.coco.dataset import CocoDataset
 from data_tools.convert.assemble import BoxEntry, ImageEntry, assemble, image_files, image_size
 from data_tools.ground.errors import UserError
-from data_tools.ground.staging import staged_files
+from data_tools.ground.whole.staging import refuse_incomplete, staged_files
 
 CLASSES_FILE = "classes.txt"
 
@@ -24,6 +24,7 @@ def coco_from_yolo(labels: Path, image_root: Path) -> CocoDataset:
         UserError: no images, no classes, labels of no image or of two, or a line that is not five
             numbers.
     """
+    refuse_incomplete(labels / CLASSES_FILE)
     class_names = _class_names(labels)
     names = image_files(image_root)
     if not names:
@@ -97,7 +98,7 @@ def write_yolo(out: Path, dataset: CocoDataset) -> int:
     index = {label: number for number, label in enumerate(dataset.category_ids.tolist())}
     names = [_label_name(name) for name in dataset.file_names]
     _refuse_shared_names(dataset.file_names, dataset.source)
-    with staged_files(out) as stage:
+    with staged_files(out, marker=CLASSES_FILE) as stage:
         classes = "".join(f"{name}\n" for name in dataset.category_names)
         (stage / CLASSES_FILE).write_text(classes, encoding="utf-8")
         for image, name in zip(dataset.images, names, strict=True):

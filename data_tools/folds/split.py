@@ -17,8 +17,8 @@ from data_tools.ground.declared.checking import OPEN, read_declared
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file, write_json
 from data_tools.ground.paths import WorkPaths
-from data_tools.ground.staging import staged_files
 from data_tools.ground.version import VERSION
+from data_tools.ground.whole.staging import staged_files
 
 SCHEMES = {"seed": seed_scheme_folds, "stratified": stratified_folds}
 

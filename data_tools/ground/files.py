@@ -6,13 +6,13 @@ import gzip
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from data_tools.ground.errors import UserError
+from data_tools.ground.whole.temporaries import temporary_file
 
 
 @contextmanager
@@ -20,7 +20,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block ends well.
 
     The content is flushed to disk before the rename, so that after a power loss the old file or
-    the new one is there, never a part. On any exception the temporary file is removed.
+    the new one is there, never a part. On any exception the temporary file is removed; the one of a
+    killed process is removed by the next writer of the same `path`.
 
     Raises:
         UserError: `path` is a device or a pipe, which the rename would remove from the system.
@@ -29,18 +30,20 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise UserError("the output is no ordinary file", where=path, expected="a path of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The real suffix stays last: writers such as pandas and OpenCV choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename == str(temporary):
+        with temporary_file(path) as temporary:
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+    except OSError as error:
+        if error.filename is not None and _is_temporary_of(path, str(error.filename)):
             error.filename = str(path)  # the name that the user knows
         raise
+
+
+def _is_temporary_of(path: Path, name: str) -> bool:
+    return Path(name).parent == path.parent and Path(name).name.startswith(f".{path.stem}.")
 
 
 def refuse_overwriting(

@@ -11,6 +11,7 @@ from data_tools.coco.dataset import CocoDataset, read_coco, write_coco
 from data_tools.coco.note import NOTE_KEY, note_of, whole_note_of
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting, sha256_of_file
+from data_tools.ground.whole.staging import staged_files
 from data_tools.pictures.facts import ImageFacts
 from data_tools.predictions.files import read_predictions
 from data_tools.predictions.table import Predictions
@@ -57,9 +58,25 @@ def make_pseudo_sets(
     )
     known: dict[Path, ImageFacts] = {}
     results = [make_pseudo_set(request, known, tick) for request in requests]
+    folders: dict[Path, list[PseudoResult]] = {}
     for result in results:
-        write_coco(result.request.out, result.dataset)
+        folders.setdefault(result.request.out.parent, []).append(result)
+    for folder, together in folders.items():
+        _write_together(folder, together)
     return results
+
+
+def _write_together(folder: Path, results: Sequence[PseudoResult]) -> None:
+    """Write the sets of one folder: killed in between, none of them is taken for one of the others.
+
+    A single file needs no stage: it is written whole as it is.
+    """
+    if len(results) == 1:
+        write_coco(results[0].request.out, results[0].dataset)
+        return
+    with staged_files(folder) as stage:
+        for result in results:
+            write_coco(stage / result.request.out.name, result.dataset)
 
 
 def make_pseudo_set(

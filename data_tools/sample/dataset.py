@@ -15,8 +15,8 @@ from data_tools.ground.declared.checking import EXACT, OPEN, read_declared
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import DataPaths
-from data_tools.ground.staging import is_unfinished, staged_files
 from data_tools.ground.version import VERSION
+from data_tools.ground.whole.staging import is_unfinished, staged_files
 from data_tools.sample.layout import CLASS_NAMES, draw_layout
 from data_tools.sample.scene import Scene, render_scene
 
@@ -115,7 +115,7 @@ def _check_parameters(parameters: SampleParameters) -> None:
 def _already_there(root: Path, parameters: SampleParameters, overwrite: bool) -> bool:
     paths = DataPaths(root)
     if not paths.sample_marker.exists():
-        if is_unfinished(root):  # a sample whose drawing was killed: nobody else stages files here
+        if is_unfinished(root):  # a sample whose drawing was killed: nobody else moves sets here
             return False
         if paths.train_json.exists() or paths.test_json.exists():
             raise UserError(

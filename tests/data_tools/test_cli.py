@@ -173,7 +173,7 @@ def test_an_output_path_under_a_file(tmp_path):
 
 def test_a_full_disk_while_converting(tmp_path, monkeypatch):
     write_coco(tmp_path / "train.json", random_coco(np.random.default_rng(0), 6))
-    monkeypatch.setattr("data_tools.ground.files.secrets.token_hex", lambda _: "0")
+    monkeypatch.setattr("data_tools.ground.whole.temporaries.secrets.token_hex", lambda _: "0")
     (tmp_path / ".out.0.tmp.json").symlink_to("/dev/full")
     source, out = str(tmp_path / "train.json"), str(tmp_path / "out.json")
     result = CliRunner().invoke(main, ["convert", source, "--from", "coco", "--out", out])

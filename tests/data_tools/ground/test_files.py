@@ -19,7 +19,7 @@ from data_tools.ground.files import (
     write_json,
     write_text,
 )
-from data_tools.ground.staging import staged_files
+from data_tools.ground.whole.staging import staged_files
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -41,7 +41,7 @@ def test_the_temporary_name_keeps_the_suffix_for_writers_that_look_at_it(tmp_pat
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     # The temporary name is made to lead to a device that is always full.
-    monkeypatch.setattr("data_tools.ground.files.secrets.token_hex", lambda _: "0")
+    monkeypatch.setattr("data_tools.ground.whole.temporaries.secrets.token_hex", lambda _: "0")
     (tmp_path / ".a.0.tmp.txt").symlink_to("/dev/full")
     with pytest.raises(OSError) as caught:
         write_text(tmp_path / "a.txt", "text" * 10_000)

@@ -536,7 +536,7 @@ def test_empty_predictions_and_predictions_of_another_dataset(workspace):
 
 
 def test_a_full_disk_leaves_nothing_half_written(workspace, monkeypatch):
-    monkeypatch.setattr("data_tools.ground.files.secrets.token_hex", lambda _: "0")
+    monkeypatch.setattr("data_tools.ground.whole.temporaries.secrets.token_hex", lambda _: "0")
     (workspace.work / ".pseudo.0.tmp.json").symlink_to("/dev/full")
     result = workspace.cli()
     assert result.exit_code == 2

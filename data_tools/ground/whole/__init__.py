@@ -1,0 +1,1 @@
+"""Files and sets of files that appear whole: temporaries beside them, sets moved together."""
