@@ -32,6 +32,9 @@ SCHEME ?= seed
 IOU ?= 0.6
 SKIP ?= 0
 WEIGHTS ?=
+# Torture
+MINUTES ?= 60
+SEED ?= 1
 # More flags for the command underneath
 TRAIN_FLAGS ?=
 PREDICT_FLAGS ?=
@@ -210,9 +213,12 @@ report: score ## Write the offline report WORK/report.html
 
 # ---------------------------------------------------------------- development
 
-.PHONY: test lint reference clean
+.PHONY: test torture lint reference clean
 test: $(INSTALLED) ## Run the whole test suite
 	$(PY) -m pytest -n 2 --dist worksteal $(TEST_FLAGS)
+
+torture: $(INSTALLED) ## Kill, fuzz and starve every command for MINUTES; what it finds is in findings/
+	$(PY) -m tests.robustness --minutes $(MINUTES) --seed $(SEED)
 
 lint: $(INSTALLED) ## Check style and types of names
 	$(PY) -m ruff check .
