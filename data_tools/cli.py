@@ -152,12 +152,15 @@ def stats(coco: Path, against: Path | None) -> Result:
     type=FilePath,
     default=Path("data"),
     show_default=True,
-    help="Folder of the images, where their sizes are not in SOURCE.",
+    help="Folder of the images, where SOURCE lacks their sizes or names them otherwise.",
 )
 @click.option("--zero-based", is_flag=True, help="VOC corners count from 0, not from 1.")
+@click.option("--overwrite", is_flag=True, help="Replace YOLO labels of other images in --out.")
 @output_options
 def convert(**options: Any) -> Result:
     """Convert annotations (VOC, YOLO, CSV, COCO) or predictions (Parquet, COCO results, CSV).
+
+    Reading COCO repairs what other tools write differently, and counts it.
 
     \b
     Examples:

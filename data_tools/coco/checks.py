@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.coco.fractions import LARGEST_FRACTION, look_like_fractions
+from data_tools.coco.names import checked_name
 from data_tools.ground.errors import UserError
 
 # Ids are held as int64.
@@ -53,32 +54,43 @@ def checked_content(value: Any, source: Path | None) -> dict[str, Any]:
     )
     _refuse_duplicates((image["id"] for image in images), "image id", "images", source)
     _refuse_duplicates((image["file_name"] for image in images), "file name", "images", source)
-    categories = _checked_categories(_block(value, "categories", list, source), source)
+    categories = _checked_categories(_list(value, "categories", source), source)
     annotations, skipped = _checked_annotations(
-        _block(value, "annotations", list, source), images, categories, source
+        _list(value, "annotations", source), images, categories, source
     )
+    info, licenses = value.get("info"), value.get("licenses")
     return {
         "images": images,
         "annotations": annotations,
         "categories": categories,
-        "info": _block(value, "info", dict, source),
-        "licenses": tuple(_block(value, "licenses", list, source)),
+        # Of other types they are passed over: nobody reads them.
+        "info": info if isinstance(info, dict) else {},
+        "licenses": tuple(licenses) if isinstance(licenses, list) else (),
         "skipped": skipped,
     }
 
 
-def _block(value: dict[str, Any], key: str, kind: type, source: Path | None) -> Any:
+def _list(value: dict[str, Any], key: str, source: Path | None) -> list[Any]:
     """Return an optional part of the file; an empty one where it is missing or null."""
     block = value.get(key)
     if block is None:
-        return kind()
-    if not isinstance(block, kind):
+        return []
+    if not isinstance(block, list):
         raise UserError(
             f"`{key}` is of type {type(block).__name__}",
             where=source,
-            expected=f"{'a list' if kind is list else 'an object'}, or no `{key}` at all",
+            expected=f"a list, or no `{key}` at all",
         )
     return block
+
+
+def _advice(where: str | Path | None) -> str:
+    """Return the command that reads files as other tools write them."""
+    source = str(where).partition(", ")[0]
+    return (
+        f"python -m data_tools convert {source} --from coco --data DATA --out NEW.json "
+        "repairs what other tools write differently"
+    )
 
 
 def _refuse_duplicates(values: Iterable[Any], noun: str, key: str, source: Path | None) -> None:
@@ -88,7 +100,9 @@ def _refuse_duplicates(values: Iterable[Any], noun: str, key: str, source: Path 
             f"{len(duplicates)} duplicate {noun}s, the first is {duplicates[0]!r}",
             where=f"{source}, key `{key}`",
             expected=f"every {noun} once",
-            next_step="remove or renumber the duplicates",
+            next_step=_advice(source)
+            if noun in ("annotation id", "file name")
+            else "remove or renumber the duplicates",
         )
 
 
@@ -110,6 +124,7 @@ def _checked_image(image: Any, position: int, source: Path | None) -> dict[str, 
                 f"image `{key}` is {image.get(key)!r}",
                 where=where,
                 expected="a whole number" + ("" if key == "id" else " above 0"),
+                next_step=_advice(where),
             )
     if not isinstance(image.get("file_name"), str) or not image["file_name"]:
         raise UserError(
@@ -117,6 +132,7 @@ def _checked_image(image: Any, position: int, source: Path | None) -> dict[str, 
             where=where,
             expected="a path relative to the data root",
         )
+    checked_name(image["file_name"], where)
     return image
 
 
@@ -128,6 +144,7 @@ def _checked_categories(categories: list[Any], source: Path | None) -> tuple[dic
                 "a category lacks `id` or `name`",
                 where=f"{source}, categories[{position}]",
                 expected="{id: whole number, name: text}",
+                next_step=_advice(source),
             )
     _refuse_duplicates([category["id"] for category in categories], "id", "categories", source)
     return tuple(categories)
@@ -181,28 +198,47 @@ def _check_annotation(
     box: Any, where: str, file_name_of_id: dict[int, str], category_ids: set[int]
 ) -> None:
     if not isinstance(box, dict) or not _is_int(box.get("id")):
-        raise UserError("an annotation has no whole number `id`", where=where)
+        raise UserError(
+            "an annotation has no whole number `id`", where=where, next_step=_advice(where)
+        )
     where = f"{where} (id {box['id']})"
     if not _is_number(box.get("image_id")) or box["image_id"] not in file_name_of_id:
         raise UserError(
             f"`image_id` {box.get('image_id')!r} is not among the images",
             where=where,
             expected="an id listed in `images`",
+            next_step=_advice(where),
         )
     if not _is_number(box.get("category_id")) or box["category_id"] not in category_ids:
         raise UserError(
             f"`category_id` {box.get('category_id')!r} is not among the categories",
             where=where,
             expected=f"one of {sorted(category_ids)}",
+            next_step=_advice(where),
         )
     bbox = box.get("bbox")
-    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_number, bbox))):
-        raise UserError(f"`bbox` is {bbox!r}", where=where, expected="[x, y, width, height]")
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
+        raise UserError(
+            f"`bbox` is {bbox!r}",
+            where=where,
+            expected="[x, y, width, height]",
+            next_step=_advice(where),
+        )
     area = box.get("area")
     if area is not None and not (_is_number(area) and 0 <= area < math.inf):
-        raise UserError(f"`area` is {area!r}", where=where, expected="square pixels, 0 or more")
+        raise UserError(
+            f"`area` is {area!r}",
+            where=where,
+            expected="square pixels, 0 or more",
+            next_step=_advice(where),
+        )
     if box.get("iscrowd") not in (None, 0, 1):
-        raise UserError(f"`iscrowd` is {box['iscrowd']!r}", where=where, expected="0 or 1")
+        raise UserError(
+            f"`iscrowd` is {box['iscrowd']!r}",
+            where=where,
+            expected="0 or 1",
+            next_step=_advice(where),
+        )
 
 
 def _area(box: dict[str, Any]) -> float:

@@ -204,6 +204,13 @@ def load_json(path: Path) -> Any:
             expected="a COCO JSON file",
             next_step="check the path; `make sample` draws a dataset to try the kit with",
         ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"the file is not UTF-8 text ({error.reason} at byte {error.start})",
+            where=path,
+            expected="a COCO JSON file in UTF-8",
+            next_step="save it again in UTF-8",
+        ) from None
     except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(
             f"the file is not valid JSON ({error})",

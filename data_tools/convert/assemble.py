@@ -4,30 +4,53 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from data_tools.coco.dataset import CocoDataset, coco_from_dict
 from data_tools.ground.errors import UserError
+from data_tools.pictures.orientation import UPRIGHT, boxes_as_stored, shown_size
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+TURNED = "pictures turned by EXIF: their boxes moved to the pixels as stored"
 
 
 @dataclass(frozen=True)
 class ImageEntry:
-    """One image: name relative to the data root, and (width, height) in pixels."""
+    """One image.
+
+    Attributes:
+        file_name: relative to the data root.
+        size_wh: width and height in pixels as programs show the picture.
+        orientation: EXIF orientation, 1 to 8, where the picture was read for its size.
+    """
 
     file_name: str
     size_wh: tuple[int, int]
+    orientation: int = UPRIGHT
 
 
 @dataclass(frozen=True)
 class BoxEntry:
-    """One box of an image, (xmin, ymin, xmax, ymax) in pixels."""
+    """One box of an image, (xmin, ymin, xmax, ymax) in pixels as shown."""
 
     file_name: str
     class_name: str
     box_xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A dataset read from another format.
+
+    Attributes:
+        dataset: checked.
+        notes: what was assumed, repaired or passed over, each with how often.
+    """
+
+    dataset: CocoDataset
+    notes: dict[str, int] = field(default_factory=dict)
 
 
 def assemble(
@@ -35,48 +58,62 @@ def assemble(
     boxes: Iterable[BoxEntry],
     class_names: Sequence[str],
     source: Path,
-) -> CocoDataset:
+    notes: Counter[str] | None = None,
+) -> Imported:
     """Number images and classes from 0 and boxes from 1 in the order given, and check the result.
 
-    Boxes without area are left out and listed in `skipped`, as when reading a COCO file.
+    Boxes without area are left out and listed in `skipped`, as when reading a COCO file. Boxes of
+    pictures that an EXIF tag turns are moved to the pixels as stored.
 
     Raises:
         UserError: an image or a class name stands twice, or the content breaks the format.
     """
     _refuse_repeated([image.file_name for image in images], "image", source)
     _refuse_repeated(class_names, "class", source)
-    id_of_image = {image.file_name: number for number, image in enumerate(images)}
+    notes = Counter() if notes is None else notes
+    number_of_image = {image.file_name: number for number, image in enumerate(images)}
     id_of_class = {name: number for number, name in enumerate(class_names)}
     annotations = []
     # pycocotools takes annotation id 0 for "no match".
     for number, box in enumerate(boxes, start=1):
-        left, top, right, bottom = box.box_xyxy
+        image_id = number_of_image[box.file_name]
+        left, top, right, bottom = _as_stored(box.box_xyxy, images[image_id])
         annotations.append(
             {
                 "id": number,
-                "image_id": id_of_image[box.file_name],
+                "image_id": image_id,
                 "category_id": id_of_class[box.class_name],
                 "bbox": [left, top, right - left, bottom - top],
                 "iscrowd": 0,
             }
         )
-    return coco_from_dict(
-        {
-            "info": {"description": f"converted from {source.name}"},
-            "images": [
-                {
-                    "id": id_of_image[image.file_name],
-                    "file_name": image.file_name,
-                    "width": image.size_wh[0],
-                    "height": image.size_wh[1],
-                }
-                for image in images
-            ],
-            "annotations": annotations,
-            "categories": [{"id": number, "name": name} for name, number in id_of_class.items()],
-        },
-        source=source,
-    )
+    turned = sum(image.orientation != UPRIGHT for image in images)
+    if turned:
+        notes[TURNED] += turned
+    content = {
+        "info": {"description": f"converted from {source.name}"},
+        "images": [_coco_image(number, image) for number, image in enumerate(images)],
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for name, number in id_of_class.items()],
+    }
+    return Imported(coco_from_dict(content, source=source), dict(notes))
+
+
+def _as_stored(
+    box_xyxy: tuple[float, float, float, float], image: ImageEntry
+) -> tuple[float, float, float, float]:
+    if image.orientation == UPRIGHT:
+        return box_xyxy
+    stored_wh = shown_size(image.size_wh, image.orientation)
+    left, top, right, bottom = boxes_as_stored(np.array([box_xyxy]), image.orientation, stored_wh)[
+        0
+    ].tolist()
+    return left, top, right, bottom
+
+
+def _coco_image(number: int, image: ImageEntry) -> dict[str, object]:
+    width, height = shown_size(image.size_wh, image.orientation)
+    return {"id": number, "file_name": image.file_name, "width": width, "height": height}
 
 
 def _refuse_repeated(names: Sequence[str], noun: str, source: Path) -> None:
@@ -94,34 +131,3 @@ def whole_pixels(value: float, key: str, where: str | Path) -> int:
     if not (value > 0 and value == value // 1):
         raise UserError(f"`{key}` is {value:g}", where=where, expected="a whole number of pixels")
     return int(value)
-
-
-def image_size(root: Path, file_name: str) -> tuple[int, int]:
-    """Return (width, height) from an image's header.
-
-    Raises:
-        UserError: the image is missing or is none.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(root / file_name) as image:
-            return image.size
-    except FileNotFoundError:
-        raise UserError(
-            "the image does not exist",
-            where=root / file_name,
-            expected="an image for each annotation",
-            next_step="give the folder that file names are relative to with --data",
-        ) from None
-    except UnidentifiedImageError:
-        raise UserError("the file is no image", where=root / file_name) from None
-
-
-def image_files(root: Path) -> list[str]:
-    """Return the names of all images under a folder, relative to it, sorted."""
-    return sorted(
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    )

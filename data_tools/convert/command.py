@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_tools.coco.dataset import CocoDataset, read_coco, write_coco
+from data_tools.convert.assemble import Imported
+from data_tools.convert.foreign_coco.read import read_foreign_coco
 from data_tools.convert.predictions import (
     is_prediction_table,
     read_prediction_table,
@@ -33,8 +35,9 @@ class ConvertRequest:
         out: what to write: a `.json` (COCO) or a folder (YOLO) for annotations; `.parquet`,
             `.json` (COCO results) or `.csv` (table) for predictions.
         images: COCO file of the predicted images.
-        image_root: folder of the images, where sizes have to be read from them.
+        image_root: folder of the images, where sizes or names have to be found there.
         zero_based: VOC corners count from 0.
+        overwrite: replace YOLO labels of other images in the output folder.
     """
 
     source: Path
@@ -43,23 +46,29 @@ class ConvertRequest:
     images: Path | None = None
     image_root: Path = Path()
     zero_based: bool = False
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: the file or folder, its images and boxes, and boxes left out."""
+    """What was written: the file or folder, its images and boxes, boxes left out, and repairs.
+
+    `notes` says what was assumed, repaired or passed over in the source, each with how often.
+    """
 
     out: Path
     images: int
     boxes: int
     boxes_without_area: int = 0
+    notes: dict[str, int] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
-        """One line for the terminal."""
+        """A line for the terminal, and one for each note."""
         left_out = self.boxes_without_area
         skipped = f"; {left_out} boxes without area left out" if left_out else ""
-        return f"{self.out}: {self.images} images, {self.boxes} boxes{skipped}"
+        line = f"{self.out}: {self.images} images, {self.boxes} boxes{skipped}"
+        return "\n".join([line, *(f"  {count} x {note}" for note, count in self.notes.items())])
 
 
 def convert(request: ConvertRequest) -> Converted:
@@ -72,28 +81,35 @@ def convert(request: ConvertRequest) -> Converted:
         raise UserError(
             "the file does not exist", where=request.source, expected=f"{request.kind} data"
         )
+    if not request.out.name:
+        raise UserError(
+            "--out names no file and no folder of its own",
+            expected="a .json file (COCO) or a new folder (YOLO)",
+        )
     refuse_overwriting([request.out], [request.source, request.images])
     if request.kind == "predictions":
         return _convert_predictions(request)
-    dataset = _read_annotations(request)
+    imported = _read_annotations(request)
+    dataset = imported.dataset
     if request.out.suffix == ".json":
         write_coco(request.out, dataset)
         boxes = len(dataset.annotations)
     elif not request.out.suffix:
-        boxes = write_yolo(request.out, dataset)
+        boxes = write_yolo(request.out, dataset, overwrite=request.overwrite)
     else:
         raise UserError(
             f"--out {request.out} is no annotation format",
             expected="a .json file (COCO) or a folder without suffix (YOLO)",
         )
-    return Converted(request.out, len(dataset.images), boxes, len(dataset.skipped))
+    images, skipped = len(dataset.images), len(dataset.skipped)
+    return Converted(request.out, images, boxes, skipped, imported.notes)
 
 
-def _read_annotations(request: ConvertRequest) -> CocoDataset:
+def _read_annotations(request: ConvertRequest) -> Imported:
     if request.kind == "coco":
-        return read_coco(request.source)
+        return Imported(*read_foreign_coco(request.source, request.image_root))
     if request.kind == "voc":
-        return coco_from_voc(request.source, zero_based=request.zero_based)
+        return coco_from_voc(request.source, request.image_root, zero_based=request.zero_based)
     if request.kind == "yolo":
         return coco_from_yolo(request.source, request.image_root)
     return coco_from_table(request.source, request.image_root)

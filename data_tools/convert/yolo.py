@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from data_tools.coco.dataset import CocoDataset
-from data_tools.convert.assemble import BoxEntry, ImageEntry, assemble, image_files, image_size
+from data_tools.convert.assemble import BoxEntry, ImageEntry, Imported, assemble
+from data_tools.convert.class_files import CLASSES_FILE, find_class_names
+from data_tools.convert.picture_files import image_entry, image_files, is_hidden
 from data_tools.ground.errors import UserError
+from data_tools.ground.text_tables import decoded
 from data_tools.ground.whole.staging import refuse_incomplete, staged_files
 
-CLASSES_FILE = "classes.txt"
+_POLYGONS = "boxes drawn around polygons"
+_WITH_SCORE = "lines with a score behind the box: read as boxes"
 
 
-def coco_from_yolo(labels: Path, image_root: Path) -> CocoDataset:
+def coco_from_yolo(labels: Path, image_root: Path) -> Imported:
     """Read YOLO labels of all images under a folder; an image without a text file has no boxes.
 
+    A line of a polygon (class and three or more points) becomes the box around it. Text files that
+    are no labels, such as a read-me or a list of images, are passed over and counted.
+
     Args:
-        labels: folder of `.txt` files named like the images, with `classes.txt` (one name a line).
+        labels: folder of `.txt` files named like the images, with the class names, see
+            `find_class_names`.
         image_root: folder of the images.
 
     Raises:
-        UserError: no images, no classes, labels of no image or of two, or a line that is not five
-            numbers.
+        UserError: no images, no classes, labels of no image or of two, or a line that is no box.
     """
     refuse_incomplete(labels / CLASSES_FILE)
-    class_names = _class_names(labels)
+    class_names, _ = find_class_names(labels)
     names = image_files(image_root)
     if not names:
         raise UserError("there are no images", where=image_root, expected="JPEG or PNG files")
-    _refuse_labels_without_image(labels, names, image_root)
+    notes: Counter[str] = Counter()
+    _pass_over_other_files(labels, names, image_root, notes)
     _refuse_shared_names([name for name in names if (labels / _label_name(name)).is_file()], labels)
-    images = [ImageEntry(name, image_size(image_root, name)) for name in names]
-    boxes = [box for image in images for box in _boxes(labels, image, class_names)]
-    return assemble(images, boxes, class_names, labels)
+    images = [image_entry(image_root, name) for name in names]
+    boxes = [box for image in images for box in _boxes(labels, image, class_names, notes)]
+    return assemble(images, boxes, class_names, labels, notes)
 
 
-def _refuse_labels_without_image(labels: Path, names: list[str], image_root: Path) -> None:
-    known = {_label_name(name) for name in names}
+def _pass_over_other_files(
+    labels: Path, names: list[str], image_root: Path, notes: Counter[str]
+) -> None:
+    known = {_label_name(name) for name in names} | {PurePosixPath(CLASSES_FILE)}
     found = {PurePosixPath(path.relative_to(labels).as_posix()) for path in labels.rglob("*.txt")}
-    lost = sorted(found - known - {PurePosixPath(CLASSES_FILE)})
+    others = sorted(path for path in found - known if not is_hidden(path))
+    lost = [path for path in others if holds_labels(labels / path)]
     if lost:
         raise UserError(
             f"{len(lost)} label files belong to no image under {image_root}",
@@ -47,59 +60,97 @@ def _refuse_labels_without_image(labels: Path, names: list[str], image_root: Pat
             expected="label files in the same folders, and with the same names, as the images",
             next_step="give the folder of the images with --data",
         )
+    if others:
+        notes["text files that are no labels: passed over"] += len(others)
 
 
-def _class_names(labels: Path) -> list[str]:
-    path = labels / CLASSES_FILE
-    if not path.is_file():
-        raise UserError(
-            "the class names are not there", where=path, expected="one class name per line"
-        )
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+def holds_labels(path: Path) -> bool:
+    """Say whether a text file is one of labels: empty, or begins with five numbers or more."""
+    try:
+        text = path.read_bytes()[:4096].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return False
+    first = next((line.split() for line in text.splitlines() if line.strip()), None)
+    if first is None:
+        return True
+    try:
+        return len([float(word) for word in first]) >= 5
+    except ValueError:
+        return False
 
 
-def _boxes(labels: Path, image: ImageEntry, class_names: list[str]) -> list[BoxEntry]:
+def _boxes(
+    labels: Path, image: ImageEntry, class_names: list[str], notes: Counter[str]
+) -> list[BoxEntry]:
     path = labels / _label_name(image.file_name)
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = decoded(path.read_bytes(), path).splitlines()
     return [
-        _box(line, f"{path}, line {number}", image, class_names)
+        _box(line, f"{path}, line {number}", image, class_names, notes)
         for number, line in enumerate(lines, start=1)
         if line.strip()
     ]
 
 
-def _box(line: str, where: str, image: ImageEntry, class_names: list[str]) -> BoxEntry:
+def _box(
+    line: str, where: str, image: ImageEntry, class_names: list[str], notes: Counter[str]
+) -> BoxEntry:
     try:
-        label, x, y, width, height = (float(word) for word in line.split())
+        label, *numbers = (float(word) for word in line.split())
         class_name = class_names[int(label)] if label >= 0 and label == label // 1 else ""
-    except (ValueError, IndexError):
-        class_name = ""
-    if not class_name:
+    except (ValueError, IndexError, OverflowError):
+        class_name, numbers = "", []
+    corners = _corners(numbers, notes)
+    if not class_name or corners is None:
         raise UserError(
             f"the line is {line!r}",
             where=where,
             expected=f"class (0 to {len(class_names) - 1}), x, y, width, height",
         )
     across, down = image.size_wh
-    corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     left, top, right, bottom = (
         value * size for value, size in zip(corners, (across, down, across, down), strict=True)
     )
     return BoxEntry(image.file_name, class_name, (left, top, right, bottom))
 
 
-def write_yolo(out: Path, dataset: CocoDataset) -> int:
+def _corners(numbers: list[float], notes: Counter[str]) -> tuple[float, ...] | None:
+    """Return the corners, as fractions, of a box, a box with a score, or a polygon."""
+    if len(numbers) >= 6 and len(numbers) % 2 == 0:
+        notes[_POLYGONS] += 1
+        across, down = numbers[0::2], numbers[1::2]
+        return min(across), min(down), max(across), max(down)
+    if len(numbers) == 5 and 0 <= numbers[4] <= 1:
+        notes[_WITH_SCORE] += 1
+        numbers = numbers[:4]
+    if len(numbers) != 4:
+        return None
+    x, y, width, height = numbers
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def write_yolo(out: Path, dataset: CocoDataset, *, overwrite: bool = False) -> int:
     """Write a text file per image and `classes.txt`; return the number of boxes.
 
-    Classes are numbered by their order in the COCO file, from 0.
+    Classes are numbered by their order in the COCO file, from 0; of names that stand twice, each is
+    written with its category id.
+
+    Args:
+        out: folder for the files.
+        dataset: what to write.
+        overwrite: replace labels of other images that are there.
+
+    Raises:
+        UserError: two images would share a file, or the folder holds files that would mix with
+            these or be lost.
     """
     index = {label: number for number, label in enumerate(dataset.category_ids.tolist())}
     names = [_label_name(name) for name in dataset.file_names]
     _refuse_shared_names(dataset.file_names, dataset.source)
-    with staged_files(out, marker=CLASSES_FILE) as stage:
-        classes = "".join(f"{name}\n" for name in dataset.category_names)
+    stale = _stale_labels(out, {*names, PurePosixPath(CLASSES_FILE)}, overwrite)
+    with staged_files(out, marker=CLASSES_FILE, obsolete=stale) as stage:
+        classes = "".join(f"{name}\n" for name in _class_lines(dataset))
         (stage / CLASSES_FILE).write_text(classes, encoding="utf-8")
         for image, name in zip(dataset.images, names, strict=True):
             rows = dataset.annotation_rows_of_image_id[image["id"]]
@@ -110,6 +161,50 @@ def write_yolo(out: Path, dataset: CocoDataset) -> int:
             (stage / name).parent.mkdir(parents=True, exist_ok=True)
             (stage / name).write_text("".join(lines), encoding="utf-8")
     return len(dataset.annotations)
+
+
+def _class_lines(dataset: CocoDataset) -> Sequence[str]:
+    names = dataset.distinct_category_names
+    bad = [name for name in names if name != name.strip() or not name or not name.isprintable()]
+    bad += [name for name, count in Counter(names).items() if count > 1]
+    if bad:
+        raise UserError(
+            f"the class {bad[0]!r} cannot stand on a line of {CLASSES_FILE}",
+            where=dataset.source,
+            expected="different names without line breaks or spaces around them",
+            next_step="rename the class in the COCO file",
+        )
+    return names
+
+
+def _stale_labels(out: Path, written: Iterable[PurePosixPath], overwrite: bool) -> list[Path]:
+    """Return label files of other images, which would mix with what is written.
+
+    Raises:
+        UserError: there are some and `overwrite` is False, or a text file that would be replaced
+            holds something else than labels.
+    """
+    written = set(written)
+    texts = [path for path in out.rglob("*.txt") if path.is_file()] if out.is_dir() else []
+    relative = {path: PurePosixPath(path.relative_to(out).as_posix()) for path in texts}
+    ours = PurePosixPath(CLASSES_FILE)
+    foreign = [p for p in texts if relative[p] != ours and not holds_labels(p)]
+    if foreign:
+        raise UserError(
+            f"the folder holds {len(foreign)} text files that are no labels",
+            where=foreign[0],
+            expected="a new folder, or one with labels only",
+            next_step="choose another folder",
+        )
+    stale = [path for path in texts if relative[path] not in written]
+    if stale and not overwrite:
+        raise UserError(
+            f"the folder holds {len(stale)} label files of other images",
+            where=stale[0],
+            expected="a new folder, or one with labels of the same images",
+            next_step="choose another folder, or remove them with --overwrite",
+        )
+    return stale
 
 
 def _label_name(file_name: str) -> PurePosixPath:
@@ -130,7 +225,7 @@ def _refuse_shared_names(file_names: Sequence[str], source: Path | None) -> None
         first_of_name[name] = file_name
 
 
-def _line(label: int, box_xywh: list[float], image: dict) -> str:
+def _line(label: int, box_xywh: list[float], image: dict[str, Any]) -> str:
     left, top, width, height = box_xywh
     numbers = (
         (left + width / 2) / image["width"],

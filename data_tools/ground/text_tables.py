@@ -23,8 +23,12 @@ class TextTable:
     lines: list[int]
 
 
-def read_table(path: Path) -> TextTable:
-    """Read a CSV file (`.csv` or `.csv.gz`) with a header; rows of empty cells are passed over.
+def read_table(path: Path, columns: tuple[str, ...] | None = None) -> TextTable:
+    """Read a CSV file (`.csv` or `.csv.gz`); rows of empty cells are passed over.
+
+    Args:
+        path: the file.
+        columns: what the columns hold, of a file without header; None takes its first row.
 
     Raises:
         UserError: the file is no UTF-8 text, or a row has more or fewer cells than the header.
@@ -32,7 +36,7 @@ def read_table(path: Path) -> TextTable:
     reader = csv.reader(io.StringIO(decoded(unpacked(path), path), newline=""))
     rows, lines = [], []
     try:
-        columns = tuple(next(reader, ()))
+        columns = tuple(next(reader, ())) if columns is None else columns
         for cells in reader:
             if not any(cells):
                 continue
@@ -49,6 +53,18 @@ def read_table(path: Path) -> TextTable:
             f"the file is not a valid CSV ({error})", where=f"{path}, line {reader.line_num}"
         ) from None
     return TextTable(columns, rows, lines)
+
+
+def first_row(path: Path) -> tuple[str, ...]:
+    """Return the cells of a CSV file's first row, which is its header or is not.
+
+    Raises:
+        UserError: as `read_table`.
+    """
+    try:
+        return tuple(next(csv.reader(io.StringIO(decoded(unpacked(path), path), newline="")), ()))
+    except csv.Error as error:
+        raise UserError(f"the file is not a valid CSV ({error})", where=f"{path}, line 1") from None
 
 
 def unpacked(path: Path) -> bytes:

@@ -189,7 +189,7 @@ def test_an_annotation_with_an_unusable_value_is_an_error(key, content, part):
 
 @pytest.mark.parametrize(
     ("key", "content"),
-    [("annotations", 7), ("categories", {"a": 1}), ("info", "text"), ("licenses", {"id": 1})],
+    [("annotations", 7), ("categories", {"a": 1})],
 )
 def test_a_part_of_another_kind_is_an_error_that_names_it(key, content):
     with pytest.raises(UserError, match=f"`{key}` is of type"):

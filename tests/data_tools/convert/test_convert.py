@@ -62,7 +62,7 @@ def test_voc_in_subfolders_and_without_objects(tmp_path):
     ("text", "message"),
     [
         (VOC[:60], "not valid XML"),
-        (VOC.replace("filename", "name"), "there is no <filename>"),
+        (VOC.replace("filename", "name"), "there is no picture a.jpg"),
         (VOC.replace("<xmin>1</xmin>", ""), "there is no <bndbox><xmin>"),
         (VOC.replace("<width>100", "<width>wide"), "<size/width> is 'wide'"),
         (VOC.replace("<width>100", "<width>nan"), "`width` is nan"),
@@ -154,11 +154,17 @@ def test_sizes_that_a_table_lacks_come_from_the_images(tmp_path):
     ("text", "message"),
     [
         ("file_name,class\na,b\n", "no column 'xmin'"),
-        ("file_name,class,xmin,ymin,xmax,ymax,width,height\na,b,1,2,x,4,9,9\n", "`xmax` is 'x'"),
-        (SIZED + "a,b,1,2,3,4,9.5,9\n", "`width` is 9.5"),
-        (SIZED + "a,b,1,2,3,4,9,nan\n", "`height` is nan"),
-        (SIZED + "a,,1,2,3,4,9,9\n", "the box has no class"),
-        (SIZED + "a,b,1,2,3,4,9,9\na,b,1,2,3,4,8,9\n", "a is 8 x 9 here and 9 x 9 in an"),
+        (
+            "file_name,class,xmin,ymin,xmax,ymax,width,height\na.jpg,b,1,2,x,4,9,9\n",
+            "`xmax` is 'x'",
+        ),
+        (SIZED + "a.jpg,b,1,2,3,4,9.5,9\n", "`width` is 9.5"),
+        (SIZED + "a.jpg,b,1,2,3,4,9,inf\n", "`height` is inf"),
+        (SIZED + "a.jpg,,1,2,3,4,9,9\n", "the box has no class"),
+        (
+            SIZED + "a.jpg,b,1,2,3,4,9,9\na.jpg,b,1,2,3,4,8,9\n",
+            "a.jpg is 8 x 9 here and 9 x 9 in an",
+        ),
         (SIZED + "a,b,1\n", "the row has 3 cells, the header 8"),
     ],
 )

@@ -1,0 +1,1 @@
+"""COCO files as other tools write them, turned into files that every command reads."""

@@ -1,0 +1,1 @@
+"""Tests of reading COCO files of other tools."""
