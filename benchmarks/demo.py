@@ -39,7 +39,7 @@ def timed_lines(clone: Path, environment: dict[str, str]) -> Iterator[tuple[floa
     """Run `make submit` and yield (seconds since start, line) as the lines come."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        ["make", "submit"],
+        ["make", "submit", "V=1"],
         cwd=clone,
         env={**os.environ, **environment, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"},
         stdout=subprocess.PIPE,

@@ -16,7 +16,7 @@ from data_tools.ground.paths import RunPaths
 from tests.builders.demo import TINY_ENVIRONMENT, TINY_TRAINING, copy_checkout, run_in
 
 MODELS = ("retinanet", "yolox")
-TARGETS = [f"work/runs/{model}/fold3/finished.json" for model in MODELS]
+TARGETS = ["fuse", f"MEMBERS={' '.join(MODELS)}"]
 SETTINGS = {"TRAIN_FLAGS": f"{TINY_TRAINING} --epochs 4 --set log.every_steps=1"}
 # A shell that starts the tests in the background makes them, and make, deaf to Ctrl-C.
 HEARING = (

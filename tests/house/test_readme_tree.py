@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.house.test_layout import OPTIONAL_FOLDERS, PACKAGES, tracked_files
+from tests.house.test_layout import PACKAGES, tracked_files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LINE = re.compile(r"^(?P<indent> *)(?P<name>[\w.]+)/ {2,}(?P<clause>\S.*)$")
@@ -31,10 +31,10 @@ def test_the_tree_names_every_folder_and_no_other():
     for name in tracked_files():
         parts = name.split("/")
         there |= {parts[0]} if len(parts) > 1 else set()
-        if len(parts) > 2 and parts[0] in set(PACKAGES) - OPTIONAL_FOLDERS:
+        if len(parts) > 2 and parts[0] in PACKAGES:
             there.add("/".join(parts[:2]))
     drawn = folders_in_tree((REPOSITORY / "README.md").read_text(encoding="utf-8"))
-    assert set(drawn) - (OPTIONAL_FOLDERS - there) == there
+    assert set(drawn) == there
     assert len(set(drawn.values())) == len(drawn), "each has a clause of its own"
 
 

@@ -1,0 +1,109 @@
+"""Whether a step is to be done again: by content, never by date."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from workflow.records import expected_seconds, read_record, reason_to_run, write_record
+from workflow.step import Step, files_among
+
+
+def step_in(folder, *flags, name="fuse"):
+    source, target = folder / "in.txt", folder / "out.txt"
+    return Step(
+        kind=name,
+        subject="val",
+        fold=3,
+        arguments=("-m", "x", str(source), "--out", str(target), "--run", f"{folder}/r", *flags),
+        inputs={"member a": source, **files_among(flags)},
+        outputs={"result": target},
+        places={"work": folder},
+    )
+
+
+@pytest.fixture
+def work(tmp_path):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "in.txt").write_text("1")
+    (folder / "out.txt").write_text("2")
+    return folder
+
+
+def reason(work, step):
+    return reason_to_run(step, read_record(work / "records", step.key))
+
+
+def test_what_was_never_done_is_to_be_done(work):
+    assert reason(work, step_in(work)) == "nothing says how what is there was made"
+    (work / "out.txt").unlink()
+    assert reason(work, step_in(work)) == "not done yet"
+
+
+def test_what_was_done_is_done_also_touched_and_copied(work, tmp_path):
+    write_record(work / "records", step_in(work), 1.5)
+    assert reason(work, step_in(work)) is None
+    os.utime(work / "in.txt", (1, 1))
+    assert reason(work, step_in(work)) is None
+    copy = shutil.copytree(work, tmp_path / "copy of it")
+    assert reason(copy, step_in(copy)) is None
+
+
+def test_a_changed_input_output_setting_or_role_is_a_reason(work):
+    write_record(work / "records", step_in(work), 1.5)
+    assert reason(work, step_in(work, "--iou", "0.5")) == "other settings"
+    roles = {"member b": work / "in.txt"}
+    assert reason(work, replace(step_in(work), inputs=roles, arguments=())) == "other settings"
+    same_words = replace(step_in(work), inputs={"member a": work / "in.txt", "b": work / "in.txt"})
+    assert reason(work, same_words) in ("other settings", "other inputs")
+    (work / "in.txt").write_text("other")
+    assert reason(work, step_in(work)) == f"{work}/in.txt has changed"
+    (work / "in.txt").write_text("1")
+    (work / "out.txt").write_text("other")
+    assert reason(work, step_in(work)) == f"{work}/out.txt has changed"
+
+
+def test_files_that_options_name_count_by_their_content(work):
+    tuned = work / "tuned.json"
+    tuned.write_text("a")
+    step = step_in(work, f"--settings={tuned}")
+    write_record(work / "records", step, 1)
+    assert reason(work, step) is None
+    tuned.write_text("b")
+    assert reason(work, step) == f"{tuned} has changed"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "null", "[]", "{}", '{"kind": 1}', "[" * 10_000, "\x00", '"\ud800"']
+)
+def test_a_damaged_record_is_as_good_as_none(work, content):
+    step = step_in(work)
+    write_record(work / "records", step, 1)
+    (work / "records" / f"{step.key}.json").write_bytes(content.encode("utf-8", "surrogatepass"))
+    assert read_record(work / "records", step.key) is None
+
+
+def test_values_of_a_wrong_type_are_as_good_as_none(work):
+    step = step_in(work)
+    write_record(work / "records", step, 1)
+    path = work / "records" / f"{step.key}.json"
+    good = json.loads(path.read_text())
+    for key in good:
+        path.write_text(json.dumps({**good, key: None}))
+        assert read_record(work / "records", step.key) is None
+
+
+def test_the_time_is_that_of_the_step_else_of_its_kind(work):
+    records = work / "records"
+    step = step_in(work)
+    assert expected_seconds(records, step) is None
+    write_record(records, replace(step, subject="a"), 10)
+    write_record(records, replace(step, subject="b"), 20)
+    assert expected_seconds(records, step) == 15
+    write_record(records, step, 3)
+    assert expected_seconds(records, step) == 3

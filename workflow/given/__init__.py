@@ -1,0 +1,1 @@
+"""What a call is given: the variables of make, read and checked."""

@@ -1,0 +1,107 @@
+"""What was done with which inputs and settings, by SHA-256: file dates decide nothing.
+
+A record is written after its step has ended well. It holds for as long as the inputs, the settings
+and the outputs are those that it names, also in a copy of the work folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from data_tools.ground.files import sha256_of_file, write_json
+from workflow.step import Step
+
+
+@dataclass(frozen=True)
+class Record:
+    """One step that was done.
+
+    Attributes:
+        kind: as of the step.
+        settings: the command's words with roles in the place of paths.
+        inputs: role -> SHA-256.
+        outputs: role -> SHA-256.
+        seconds: how long it took.
+    """
+
+    kind: str
+    settings: list[str]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    seconds: float
+
+
+def read_record(folder: Path, key: str) -> Record | None:
+    """Return a step's record; None where there is none that can be read.
+
+    A record only saves work: one that is damaged is as good as none.
+    """
+    try:
+        content = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return _checked(content)
+
+
+def _checked(content: Any) -> Record | None:
+    if not isinstance(content, dict) or content.keys() != {each.name for each in fields(Record)}:
+        return None
+    mappings = [content[key] for key in ("inputs", "outputs")]
+    fits = (
+        isinstance(content["kind"], str)
+        and isinstance(content["settings"], list)
+        and all(isinstance(mapping, dict) for mapping in mappings)
+        and isinstance(content["seconds"], int | float)
+    )
+    return Record(**content) if fits else None
+
+
+def write_record(folder: Path, step: Step, seconds: float) -> None:
+    """Write down that a step was done, with hashes of what it read and wrote."""
+    record = Record(
+        step.kind, step.stated(), hashes(step.inputs), hashes(step.outputs), round(seconds, 2)
+    )
+    write_json(folder / f"{step.key}.json", asdict(record))
+
+
+def hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    """Return role -> SHA-256; empty for a file that is not there."""
+    return {role: sha256_of_file(path) if path.is_file() else "" for role, path in files.items()}
+
+
+def reason_to_run(step: Step, record: Record | None) -> str | None:
+    """Say why a step is to be done; None if it is done and everything is as it was."""
+    if step.always:
+        return "every time"
+    if not all(path.is_file() for path in step.outputs.values()):
+        return "not done yet"
+    if record is None:
+        return "nothing says how what is there was made"
+    if record.settings != step.stated():
+        return "other settings"
+    for what, files, known in (
+        ("input", step.inputs, record.inputs),
+        ("output", step.outputs, record.outputs),
+    ):
+        if list(files) != list(known):
+            return f"other {what}s"
+        now = hashes(files)
+        changed = [str(files[role]) for role in files if now[role] != known[role]]
+        if changed:
+            return f"{changed[0]} has changed"
+    return None
+
+
+def expected_seconds(folder: Path, step: Step) -> float | None:
+    """Return how long a step takes: as the last time, else as others of its kind, else None."""
+    own = read_record(folder, step.key)
+    if own:
+        return own.seconds
+    others = [read_record(folder, path.stem) for path in sorted(folder.glob(f"{step.kind}*.json"))]
+    known = [record.seconds for record in others if record and record.kind == step.kind]
+    return mean(known) if known else None

@@ -1,0 +1,1 @@
+"""The steps themselves, one file per part of the way from annotations to a submission."""
