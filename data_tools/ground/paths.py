@@ -76,6 +76,11 @@ class RunPaths:
         return self.checkpoints / "last.pt"
 
     @property
+    def next_checkpoint(self) -> Path:
+        """A checkpoint that is whole and about to become the last one."""
+        return self.checkpoints / "next.pt"
+
+    @property
     def previous_checkpoint(self) -> Path:
         """The checkpoint before the last, for when the last one is torn."""
         return self.checkpoints / "previous.pt"

@@ -9,11 +9,12 @@ import platform
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
@@ -22,11 +23,14 @@ from data_tools.ground.nested import flattened
 from data_tools.ground.paths import RunPaths
 from data_tools.ground.version import VERSION
 from data_tools.predictions.provenance import Provenance
+from models.engine.runs.after_kill import tidy
 from models.engine.runs.files import ConfigFile, RunFile, read_checked
 from models.engine.runs.restart import forget_micro_batch
 
 # Settings that may change on resuming: they do not alter what is computed.
 FREE_TO_CHANGE = ("workers", "performance.", "checkpoint.", "log.")
+# How long a killed training's processes may still hold the run.
+SECONDS_TO_END = 2.0
 _PACKAGES = ("torch", "torchvision", "onedl-mmdetection", "onedl-mmcv", "numpy")
 
 
@@ -151,20 +155,35 @@ def refuse_other_data(paths: RunPaths, data: Mapping[str, Any]) -> None:
 def sole_trainer(paths: RunPaths) -> Iterator[None]:
     """Hold the run folder for the time of the block; the system frees it however we end.
 
+    What a killed training left there is put right first.
+
     Raises:
         UserError: another process is training this run.
     """
     paths.root.mkdir(parents=True, exist_ok=True)
     with open(_lock_file(paths), "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked_within(SECONDS_TO_END, file):
             raise UserError(
                 "another process is training this run",
                 where=paths.root,
                 next_step="wait for it, or give this one another --name",
-            ) from None
+            )
+        tidy(paths)
         yield
+
+
+def _locked_within(seconds: float, file: IO[str]) -> bool:
+    """Lock the file; processes of a training that was just killed take a moment to end."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
 
 
 def _lock_file(paths: RunPaths) -> Path:

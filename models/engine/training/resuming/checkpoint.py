@@ -15,6 +15,7 @@ from torch import nn
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import whole_file
 from data_tools.ground.paths import RunPaths
+from models.engine.runs.after_kill import put_next_in_place
 
 # Raised by torch.load and zipfile on files that are cut off, overwritten, or no checkpoints.
 _UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError)
@@ -45,11 +46,8 @@ def save_last(paths: RunPaths, state: dict[str, Any]) -> None:
     The old one is renamed only once the new one is complete on disk: at no moment is there
     neither.
     """
-    fresh = paths.checkpoints / "next.pt"
-    save_checkpoint(fresh, state)
-    if paths.last_checkpoint.is_file():
-        paths.last_checkpoint.replace(paths.previous_checkpoint)
-    fresh.replace(paths.last_checkpoint)
+    save_checkpoint(paths.next_checkpoint, state)
+    put_next_in_place(paths)
 
 
 def load_checkpoint(path: str | Path, *, map_location: str = "cpu") -> dict[str, Any]:
@@ -97,8 +95,8 @@ def load_last(paths: RunPaths) -> tuple[dict[str, Any] | None, list[str]]:
     Returns:
         (state, messages); state is None when there is nothing to resume from.
     """
-    # next.pt is whole if it exists at all: a kill between the two renames of `save_last`.
-    candidates = [paths.checkpoints / "next.pt", paths.last_checkpoint, paths.previous_checkpoint]
+    # The next one is there after a kill between the renames of `save_last`.
+    candidates = [paths.next_checkpoint, paths.last_checkpoint, paths.previous_checkpoint]
     messages: list[str] = []
     for path in candidates:
         if not path.is_file():
