@@ -140,12 +140,12 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Res
     \b
     Examples:
       python -m ensemble fuse work/runs/*/fold3/predictions/val.parquet \\
-        --images work/folds/val_3.json --out work/ensemble/val.parquet
+        --images work/folds/val_3.json --out work/tried/val.parquet
       python -m ensemble fuse work/runs/tood_dcn/fold3 work/runs/yolox/fold3 \\
-        --images data/test.json --out work/ensemble/test.parquet --weights 2,1 --iou 0.55
+        --images data/test.json --out work/tried/test.parquet --weights 2,1 --iou 0.55
       python -m ensemble fuse work/runs/tood_dcn/fold3 work/runs/yolox/fold3 \\
-        --images data/test.json --out work/ensemble/test.parquet --explain 0000.jpg \\
-        --picture work/ensemble/0000.png
+        --images data/test.json --out work/tried/test.parquet --explain 0000.jpg \\
+        --picture work/tried/0000.png
     """
     from ensemble.commands import run_fuse
 
