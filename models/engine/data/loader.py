@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -16,6 +18,7 @@ from models.engine.data.dataset import TrainDataset
 from models.engine.data.eval_dataset import EvalSample
 from models.engine.data.sampler import EpochSampler
 from models.engine.ops.freed_memory import return_freed_memory
+from models.engine.ops.parent_death import end_with_parent
 
 
 class _ErrorsAsValues(Dataset[Any]):
@@ -51,7 +54,7 @@ class BatchLoader:
             _ErrorsAsValues(dataset),
             num_workers=workers,
             collate_fn=_unchanged,
-            worker_init_fn=_start_worker,
+            worker_init_fn=partial(_start_worker, parent=os.getpid()),
             # Its own: starting an epoch must not draw from the generator that the model uses.
             generator=torch.Generator(),
             **options,
@@ -114,7 +117,9 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
-def _start_worker(worker: int) -> None:
+def _start_worker(worker: int, parent: int) -> None:
+    # Killed, the main process would leave workers behind that hold the lock of its run.
+    end_with_parent(parent)
     # Workers share the terminal: Ctrl-C is answered by the main process, between two steps.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # One thread per worker: OpenCV's own pool would compete with the other workers.

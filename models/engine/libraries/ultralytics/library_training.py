@@ -25,6 +25,11 @@ from data_tools.ground.files import whole_file
 from data_tools.ground.paths import RunPaths
 from models.engine.libraries.ultralytics.arguments import training_arguments
 from models.engine.libraries.ultralytics.box_weights import BoxTable, number_boxes
+from models.engine.libraries.ultralytics.epoch_records import (
+    forget_epochs,
+    note_epoch,
+    noted_epochs,
+)
 from models.engine.libraries.ultralytics.library_detection import detect
 from models.engine.libraries.ultralytics.library_loss import WeightedDetectionLoss
 from models.engine.libraries.ultralytics.weights import matching_weights
@@ -47,10 +52,21 @@ def train(job: Mapping[str, Any], report: Callable[..., None]) -> None:
     }
     last = folder / "training" / "weights" / "last.pt"
     if job["resume"] and last.is_file():
-        if _epochs_done(last) >= job["config"]["epochs"]:
-            return  # killed between the last epoch and the end of the run
+        epochs = job["config"]["epochs"]
+        if _epochs_done(last) >= epochs:  # killed between the last epoch and the end of the run
+            _report_end(folder, epochs, report)
+            return
         overrides["resume"] = str(last)
+    else:
+        forget_epochs(folder)
     KitTrainer(job, report, overrides).train()
+
+
+def _report_end(folder: Path, epochs: int, report: Callable[..., None]) -> None:
+    noted = noted_epochs(folder, epochs).get(epochs - 1)
+    if noted is not None:
+        facts = {name: noted[name] for name in ("steps_per_epoch", "parameters")}
+        report("start", epoch=epochs, **facts)
 
 
 def keep_to_itself() -> None:
@@ -96,6 +112,7 @@ class KitTrainer(DetectionTrainer):
     optimizer: Any
     ema: Any
     tloss: Any
+    facts: dict[str, int]
 
     def __init__(
         self, job: Mapping[str, Any], report: Callable[..., None], overrides: dict[str, Any]
@@ -149,14 +166,13 @@ class KitTrainer(DetectionTrainer):
             )
         if self.boxes is not None:
             self.model.criterion = WeightedDetectionLoss(self.model)
-        parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        self.report(
-            "start",
-            epoch=self.start_epoch,
-            steps_per_epoch=len(self.train_loader),
-            parameters=parameters,
-        )
+        self.facts = {
+            "steps_per_epoch": len(self.train_loader),
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+        }
+        self.report("start", epoch=self.start_epoch, **self.facts)
         self.step_in_epoch, self.step_began = 0, time.perf_counter()
+        self.epoch_began = self.step_began
 
     def note_time(self) -> None:
         """Start an epoch's count with its first step."""
@@ -192,7 +208,13 @@ class KitTrainer(DetectionTrainer):
                 self.paths.best_checkpoint, {**state, "epoch": self.epoch, "val": scores}
             )
         train_loss = float(sum(self.tloss.values()))
-        self.report("epoch", epoch=self.epoch, train_loss=train_loss, val=scores, is_best=is_best)
+        event = {"epoch": self.epoch, "train_loss": train_loss, "val": scores, "is_best": is_best}
+        now = time.perf_counter()
+        note_epoch(
+            library_folder(self.paths), {**event, **self.facts, "seconds": now - self.epoch_began}
+        )
+        self.epoch_began = now
+        self.report("epoch", **event)
         return {}, value
 
     def save_model(self) -> None:

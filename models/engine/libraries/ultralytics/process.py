@@ -16,15 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.ground.errors import UserError
+from models.engine.ops.parent_death import end_with_parent
 
 Report = Callable[..., None]
 
 
 def main(job_path: str) -> None:
     """Do the job that the file describes."""
+    job = json.loads(Path(job_path).read_text(encoding="utf-8"))
+    # It must not write into the run's folder while the next training goes on there.
+    end_with_parent(job["parent"])
     report = _reporter()
     refuse_network()
-    job = json.loads(Path(job_path).read_text(encoding="utf-8"))
     try:
         if job["task"] == "train":
             from models.engine.libraries.ultralytics.library_training import train

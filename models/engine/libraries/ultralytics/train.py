@@ -16,6 +16,7 @@ from data_tools.ground.files import write_text
 from models.engine.config.resolve import recipe_config
 from models.engine.libraries.ultralytics.arguments import check_supported, data_yaml
 from models.engine.libraries.ultralytics.dataset_files import WrittenSplit, check_sizes, write_split
+from models.engine.libraries.ultralytics.epoch_records import noted_epochs
 from models.engine.libraries.ultralytics.worker import ProcessFailedError, library_folder, run_job
 from models.engine.runs.record import finish_run
 from models.engine.training.resuming.interrupt import InterruptRequest
@@ -160,6 +161,19 @@ class Recorder:
         self._seconds = _last_seconds(self._run)
         self._since = time.monotonic()
         self._log = self._stack.enter_context(open_log(self._run, step))
+        self._add_missing_epochs(epoch)
+
+    def _add_missing_epochs(self, before: int) -> None:
+        """Log the epochs that the process finished and this one was killed before it heard of."""
+        logged = _logged_epochs(self._run)
+        noted = noted_epochs(library_folder(self._run.paths), before)
+        missing = [record for epoch, record in noted.items() if epoch not in logged]
+        for record in missing:
+            self._seconds += record["seconds"]
+            self._open_log.write(self._epoch_record(record, self._seconds))
+        if missing:
+            named = ", ".join(str(record["epoch"] + 1) for record in missing)
+            self._display.message(f"metrics.jsonl: lines of epoch {named} added after a kill")
 
     def _on_step(self, event: dict[str, Any]) -> None:
         epochs, done = self._run.config["epochs"], event["step_in_epoch"]
@@ -179,22 +193,32 @@ class Recorder:
             )
 
     def _on_epoch(self, event: dict[str, Any]) -> None:
-        record = {
+        record = self._epoch_record(event, self._count_time())
+        self._open_log.write(record)
+        self._display.end_epoch(record, event["is_best"])
+
+    def _epoch_record(self, event: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        return {
             "kind": "epoch",
             "epoch": event["epoch"],
             "step": (event["epoch"] + 1) * self._steps_per_epoch,
             "train_loss": event["train_loss"],
             "val": event["val"],
-            "seconds": self._count_time(),
+            "seconds": seconds,
         }
-        self._open_log.write(record)
-        self._display.end_epoch(record, event["is_best"])
 
     def _count_time(self) -> float:
         now = time.monotonic()
         self._seconds += now - self._since
         self._since = now
         return self._seconds
+
+
+def _logged_epochs(run: PreparedRun) -> set[int]:
+    path = run.paths.metrics_jsonl
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    records = [json.loads(line) for line in lines]
+    return {record["epoch"] for record in records if record["kind"] == "epoch"}
 
 
 def _last_seconds(run: PreparedRun) -> float:

@@ -54,7 +54,7 @@ def run_job(
     """
     folder.mkdir(parents=True, exist_ok=True)
     job_path, log_path = folder / f"{job['task']}.json", folder / f"{job['task']}.log"
-    write_json(job_path, job)
+    write_json(job_path, {**job, "parent": os.getpid()})
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", MODULE, str(job_path)],

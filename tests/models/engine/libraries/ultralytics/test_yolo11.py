@@ -25,6 +25,7 @@ from models.engine.libraries.ultralytics.arguments import (
     training_arguments,
 )
 from models.engine.libraries.ultralytics.dataset_files import check_sizes, label_lines, write_split
+from models.engine.libraries.ultralytics.epoch_records import noted_epochs
 from models.engine.libraries.ultralytics.weights import matching_weights
 from models.engine.libraries.ultralytics.worker import process_environment
 from models.registry import get_model
@@ -321,6 +322,39 @@ def test_killed_stopped_and_damaged_runs_go_on(tmp_path, repository):
     assert [r["step"] for r in records if r["kind"] == "step"] == list(range(1, 16))
 
 
+@pytest.mark.slow
+def test_epochs_that_the_killed_parent_never_heard_of_are_in_the_metrics(tmp_path, repository):
+    write_tiny_data(tmp_path)
+    (tmp_path / "home").mkdir()
+    options = (
+        "train", "yolo11", "--fold", "0", "--epochs", "4", "--batch", "4", "--workers", "0",
+        "--set", "image_size_wh=[64,64]", "--set", "log.every_steps=1", "--resume",
+    )  # fmt: skip
+    paths = RunPaths(tmp_path / "work" / "runs" / "yolo11" / "fold0")
+    folder = paths.root / "ultralytics"
+    # The parent hears nothing while it is stopped; the process goes on training.
+    process = stop_in_epoch(0, signal.SIGSTOP, options, paths, repository)
+    until = time.monotonic() + 120
+    while len(noted_epochs(folder, 9)) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+
+    # At once: the process ended with its parent, and nothing holds the run.
+    done = models_command(*options, cwd=tmp_path, repository=repository)
+    assert done.returncode == 0, done.stderr
+    assert "added after a kill" in done.stdout
+    records = [json.loads(line) for line in paths.metrics_jsonl.read_text().splitlines()]
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    assert [record["epoch"] for record in epochs] == [0, 1, 2, 3]
+    assert [record["step"] for record in epochs] == [3, 6, 9, 12]
+    assert all("competition_map50" in record["val"] for record in epochs)
+    seconds = [record["seconds"] for record in epochs]
+    assert seconds == sorted(seconds)
+    assert json.loads(paths.run_json.read_text())["parameters"] > 0
+
+
 def stop_in_epoch(epoch, number, options, paths, repository):
     """Start training and send it a signal once a step of that epoch (from 0) is logged."""
     root = paths.root.parents[3]
@@ -336,7 +370,8 @@ def stop_in_epoch(epoch, number, options, paths, repository):
         assert time.monotonic() < until
         time.sleep(0.05)
     process.send_signal(number)
-    process.wait(timeout=60)
+    if number != signal.SIGSTOP:
+        process.wait(timeout=60)
     return process
 
 

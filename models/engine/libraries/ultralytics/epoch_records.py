@@ -1,0 +1,51 @@
+"""What the ultralytics process itself notes about each epoch, for when its parent is killed.
+
+The parent writes `metrics.jsonl` from what it is told. Killed, it may not have heard of an epoch
+whose checkpoint is saved; resuming then goes on after it, so its line is made from these records.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FILE = "epochs.jsonl"
+
+
+def note_epoch(folder: Path, record: Mapping[str, Any]) -> None:
+    """Append the record of an epoch and flush it to disk: its checkpoint is saved afterwards.
+
+    Args:
+        folder: the library's folder inside the run.
+        record: `epoch` (from 0), `train_loss`, `val`, `is_best`, `seconds` that it took,
+            `steps_per_epoch` and `parameters`.
+    """
+    with (folder / FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def forget_epochs(folder: Path) -> None:
+    """Remove the records of an earlier start, for a run that begins afresh."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def noted_epochs(folder: Path, before: int) -> dict[int, dict[str, Any]]:
+    """Return the latest record of each epoch that is below `before`, in order of epochs.
+
+    Lines that a kill cut off are passed over.
+    """
+    path = folder / FILE
+    found: dict[int, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if record["epoch"] < before:
+            found[record["epoch"]] = record
+    return dict(sorted(found.items()))

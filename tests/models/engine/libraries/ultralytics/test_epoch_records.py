@@ -1,0 +1,27 @@
+"""Epochs that the process noted itself."""
+
+from __future__ import annotations
+
+from models.engine.libraries.ultralytics.epoch_records import (
+    FILE,
+    forget_epochs,
+    note_epoch,
+    noted_epochs,
+)
+
+
+def test_nothing_was_noted(tmp_path):
+    assert noted_epochs(tmp_path, 9) == {}
+    forget_epochs(tmp_path)
+
+
+def test_the_latest_record_of_each_earlier_epoch_is_taken(tmp_path):
+    for epoch, loss in ((0, 3.0), (1, 2.0), (2, 1.0), (1, 1.5)):  # 1 was trained twice
+        note_epoch(tmp_path, {"epoch": epoch, "train_loss": loss})
+    with (tmp_path / FILE).open("a") as file:
+        file.write('{"epoch": 0, "trai')  # cut off by a kill
+    assert [record["train_loss"] for record in noted_epochs(tmp_path, 2).values()] == [3.0, 1.5]
+    assert list(noted_epochs(tmp_path, 3)) == [0, 1, 2]
+    assert noted_epochs(tmp_path, 0) == {}
+    forget_epochs(tmp_path)
+    assert noted_epochs(tmp_path, 9) == {}
