@@ -101,15 +101,15 @@ def run_fuse(
 def _write_fusion(
     out: str, fusion: Fusion, names: Sequence[str], settings: FusionSettings, sources: bool
 ) -> list[str | Path]:
-    """Write where the boxes came from, then the result: where it is, the other is too."""
+    """Write the result, then where its boxes came from; killed in between, readers notice."""
     beside = sources_path(out)
+    write_predictions(out, fusion.predictions)
     if sources:
         write_sources(
-            beside, fused_sources(fusion, settings), names, len(fusion.predictions), settings
+            beside, fused_sources(fusion, settings), names, settings, predictions=Path(out)
         )
     else:
         beside.unlink(missing_ok=True)  # an earlier fusion's would speak of other boxes
-    write_predictions(out, fusion.predictions)
     return [out, beside] if sources else [out]
 
 

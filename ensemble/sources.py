@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.ground.files import whole_file
+from data_tools.ground.files import sha256_of_file, whole_file
 from ensemble.engine import source_weights
 from ensemble.fuse import Fusion
 from ensemble.members import SOURCES_SUFFIX
@@ -115,8 +115,9 @@ def write_sources(
     path: str | Path,
     sources: Sources,
     names: Sequence[str],
-    size: int,
     settings: FusionSettings,
+    *,
+    predictions: Path,
 ) -> None:
     """Write sources as Parquet, whole or not at all.
 
@@ -124,13 +125,14 @@ def write_sources(
         path: the file.
         sources: from `fused_sources`.
         names: name of each member.
-        size: number of fused boxes.
         settings: what they were fused with; kept in the file's metadata with the names.
+        predictions: the fused file, written already; its hash is kept too, so that the sources
+            are not taken for those of another fusion.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    spread = spread_of_fused(sources, size)
+    spread = spread_of_fused(sources, int(sources.fused_rows.max(initial=-1)) + 1)
     boxes = sources.boxes_xyxy
     columns = {
         "fused_row": sources.fused_rows,
@@ -148,7 +150,23 @@ def write_sources(
         "cluster_iou_min": spread["iou_min"][sources.fused_rows].astype(np.float32),
         "cluster_iou_mean": spread["iou_mean"][sources.fused_rows].astype(np.float32),
     }
-    metadata = {"members": list(names), "settings": settings.as_dict()}
+    metadata = {
+        "members": list(names),
+        "settings": settings.as_dict(),
+        "predictions_sha256": sha256_of_file(predictions),
+    }
     table = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
     with whole_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+def belongs_to(path: Path, predictions: Path) -> bool:
+    """Tell whether a file of sources was written for this very fused file."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(path).metadata or {}
+    try:
+        recorded = json.loads(metadata[METADATA_KEY.encode()])["predictions_sha256"]
+    except (KeyError, TypeError, ValueError):
+        return False
+    return bool(recorded == sha256_of_file(predictions))

@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 
+from data_tools.predictions.files import write_predictions
 from ensemble.fuse import fuse_members
 from ensemble.members import Member
 from ensemble.settings import FusionSettings
 from ensemble.sources import (
     METADATA_KEY,
+    belongs_to,
     fused_sources,
     paired_iou,
     sources_path,
@@ -38,15 +40,19 @@ def test_no_boxes_give_an_empty_file(tmp_path):
     dataset = make_dataset()
     fusion = fuse_members([Member("a", make_member(dataset, []))], dataset, FusionSettings())
     sources = fused_sources(fusion, FusionSettings())
-    write_sources(tmp_path / "x.parquet", sources, ["a"], 0, FusionSettings())
-    assert pq.read_table(tmp_path / "x.parquet").num_rows == 0
+    write_predictions(tmp_path / "val.parquet", fusion.predictions)
+    path = tmp_path / "x.parquet"
+    write_sources(path, sources, ["a"], FusionSettings(), predictions=tmp_path / "val.parquet")
+    assert pq.read_table(path).num_rows == 0
 
 
 def test_every_fused_box_lists_its_boxes(tmp_path):
     fusion = fuse_two()
-    path = sources_path(tmp_path / "val.parquet")
+    path, predictions = sources_path(tmp_path / "val.parquet"), tmp_path / "val.parquet"
     assert path.name == "val.sources.parquet"
-    write_sources(path, fused_sources(fusion, FusionSettings()), ["a", "b"], 3, FusionSettings())
+    write_predictions(predictions, fusion.predictions)
+    sources = fused_sources(fusion, FusionSettings())
+    write_sources(path, sources, ["a", "b"], FusionSettings(), predictions=predictions)
     table = pq.read_table(path)
     metadata = json.loads(table.schema.metadata[METADATA_KEY.encode()])
     assert metadata["members"] == ["a", "b"] and metadata["settings"]["iou"] == 0.6
@@ -100,3 +106,20 @@ def test_paired_iou():
     first = np.array([LEFT, LEFT, (5, 5, 5, 5)], dtype=float)
     second = np.array([LEFT_TOO, FAR, (5, 5, 5, 5)], dtype=float)
     np.testing.assert_allclose(paired_iou(first, second), [0.8, 0, 0])
+
+
+def test_sources_know_the_file_that_they_belong_to(tmp_path):
+    settings, other = FusionSettings(), FusionSettings(iou=0.9)
+    mine, others = tmp_path / "val.parquet", tmp_path / "other.parquet"
+    fusion = fuse_two(settings)
+    write_predictions(mine, fusion.predictions)
+    write_predictions(others, fuse_two(other).predictions)
+    path = sources_path(mine)
+    sources = fused_sources(fusion, settings)
+    write_sources(path, sources, ["a", "b"], settings, predictions=mine)
+    assert belongs_to(path, mine)
+    assert not belongs_to(path, others)
+    moved = tmp_path / "elsewhere.parquet"
+    moved.write_bytes(mine.read_bytes())
+    assert belongs_to(path, moved)  # by content, not by name or date
+    assert not belongs_to(mine, mine)  # no file of sources at all

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from data_tools.ground.errors import UserError
+from data_tools.ground.whole.staging import is_unfinished
 from workflow.place import SAMPLE, Place
 from workflow.step import Chain, Step
 
@@ -81,7 +82,7 @@ def split(place: Place) -> Chain:
     if work.split_json.is_file():
         _refuse_other_split(place)
         return ()
-    if _placed_folds(place):
+    if not is_unfinished(work.folds) and _placed_folds(place):
         return ()
     step = Step(
         kind="split",

@@ -22,19 +22,25 @@ def read_fused_sources(
     Args:
         fusion: the fused predictions.
         members: the single runs that the page shows.
-        notes: receives a sentence when the file is missing or is no such file.
+        notes: receives a sentence when the file is missing, no such file, or another fusion's.
 
     Returns:
         Row of the fused file -> `member` (source name), `index` (place of the box among the
         member's boxes on the image), `score`, `iou` with the fused box. None without a file.
     """
-    from ensemble.sources import sources_path
+    from ensemble.sources import belongs_to, sources_path
 
     path = sources_path(fusion.path)
     try:
         table = pq.read_table(path, columns=list(COLUMNS))
     except (FileNotFoundError, pa.ArrowInvalid, KeyError):
         notes.append(f"{path} is not there: the sources of fused boxes are not shown")
+        return None
+    if not belongs_to(path, fusion.path):
+        notes.append(
+            f"{path} belongs to another fusion than {fusion.path}: the sources of fused boxes are "
+            "not shown (fuse again)"
+        )
         return None
     names = _source_names(members, pq.read_table(path, columns=["member"]).column("member"))
     sources: dict[int, list[dict[str, Any]]] = {}

@@ -234,6 +234,19 @@ def test_every_fused_box_has_sources_that_exist(space):
             assert member.scores[place] == pytest.approx(entry["score"], abs=1e-4)
 
 
+def test_sources_of_another_fusion_are_not_shown_and_it_is_said(space, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(space.work, work)
+    material = gather(work, space.data)
+    # As after a kill between the two files: the fused boxes are another fusion's.
+    kept = np.arange(len(material.fusion.predictions)) % 2 == 0
+    write_predictions(material.fusion.path, material.fusion.predictions.filtered(kept))
+    notes: list[str] = []
+    assert read_fused_sources(gather(work, space.data).fusion, material.members, notes) is None
+    assert len(notes) == 1
+    assert "val.sources.parquet belongs to another fusion than" in notes[0]
+
+
 # The whole page
 
 
