@@ -130,7 +130,7 @@ class Replay:
 
     def predictions(self, divisor: float | None = None) -> Predictions:
         """Return it with all scores divided; None divides as `fuse` does."""
-        scores = np.minimum(self.scores / (divisor or self.divisor), 1.0)
+        scores = np.minimum(self.scores / (divisor or self.divisor), 1.0).astype(np.float32)
         return Predictions(self.image_ids, self.offsets, self.labels, scores, self.boxes_xyxy)
 
 

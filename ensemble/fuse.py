@@ -60,7 +60,7 @@ def fuse_members(
         image_ids=fused.image_ids,
         offsets=fused.offsets,
         labels=fused.labels,
-        scores=np.minimum(fused.scores / divisor, 1.0),
+        scores=np.minimum(fused.scores / divisor, 1.0).astype(np.float32),
         boxes_xyxy=fused.boxes_xyxy,
         provenance=fused_provenance(members, dataset, settings, run),
     )

@@ -143,8 +143,9 @@ def build_table(members: Sequence[Predictions], dataset: CocoDataset) -> MemberT
         members=tuple(
             Rows(
                 offsets=member.offsets[None],
-                boxes_xyxy=member.boxes_xyxy,
-                scores=member.scores,
+                # The reference code computes in float32, whatever the file holds.
+                boxes_xyxy=member.boxes_xyxy.astype(np.float32, copy=False),
+                scores=member.scores.astype(np.float32, copy=False),
                 labels=member.labels,
                 sources=member.views.astype(np.uint16) + np.uint16(first),
             )

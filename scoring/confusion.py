@@ -45,11 +45,12 @@ def pair_boxes(predictions: Predictions, truth: CocoDataset, threshold: float) -
     class_of = {int(k): index for index, k in enumerate(truth.category_ids)}
     nothing = len(class_of)
     known = np.isin(predictions.labels, truth.category_ids)
+    reaches = predictions.reaches(threshold)
     rows: list[tuple[int, int]] = []
     for image_id in predictions.image_ids.tolist():
         span = predictions.rows(image_id)
         rows_of_image = np.arange(span.start, span.stop)
-        counts = (predictions.scores[span] >= threshold) & known[span]
+        counts = reaches[span] & known[span]
         kept = rows_of_image[counts]
         kept = kept[np.argsort(-predictions.scores[kept], kind="stable")]
         truth_rows = np.array(truth.annotation_rows_of_image_id[image_id], dtype=int)

@@ -166,12 +166,11 @@ def _evaluation(predictions: Predictions, truth: CocoDataset) -> hotcoco.COCOeva
         iscrowd=truth.iscrowd,
     )
     _, known = positions_of(predictions.labels, truth.category_ids)
-    boxes_xywh = predictions.boxes_xyxy[known].astype(np.float64)
-    boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
     results = np.column_stack(
         [
             predictions.image_id_of_row[known],
-            boxes_xywh,
+            predictions.boxes_xyxy[known, :2],
+            predictions.sides_wh[known],
             predictions.scores[known],
             predictions.labels[known],
         ]

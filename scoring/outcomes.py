@@ -35,7 +35,7 @@ def outcomes(predictions: Predictions, matcher: CompetitionMatcher, threshold: f
         matcher: their matches with the truth.
         threshold: boxes scored lower take no truth.
     """
-    kept = predictions.scores >= threshold
+    kept = predictions.reaches(threshold)
     claimed = matcher.true_positives(keep=kept[matcher.rows])
     hit = np.zeros(len(kept), dtype=bool)
     hit[matcher.rows] = claimed

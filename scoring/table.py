@@ -26,8 +26,9 @@ class ScoringTable:
         rows: (N,) int64 row in the predictions of each scored box; boxes of a class that the
             truth file does not list are left out and counted in `unknown_class_boxes`.
         image_index, class_index: (N,) int64 of each scored box.
-        scores: (N,) float32.
-        boxes_xyxy: (N, 4) float32 pixels.
+        scores: (N,) float32 or float64, as they came.
+        boxes_xyxy: (N, 4) pixels, float32 or float64, as they came.
+        sides_wh: (N, 2) float64 widths and heights, as the file states them where it does.
         truth_image_index, truth_class_index: (M,) int64, in the order of the file's annotations.
         truth_boxes_xywh: (M, 4) float64 as in the file.
         truth_areas: (M,) float64, the file's `area`, which COCO sorts sizes by.
@@ -44,6 +45,7 @@ class ScoringTable:
     class_index: np.ndarray
     scores: np.ndarray
     boxes_xyxy: np.ndarray
+    sides_wh: np.ndarray
     truth_image_index: np.ndarray
     truth_class_index: np.ndarray
     truth_boxes_xywh: np.ndarray
@@ -93,6 +95,7 @@ def scoring_table(predictions: Predictions, truth: CocoDataset) -> ScoringTable:
         class_index=class_of_row[chosen],
         scores=predictions.scores[chosen],
         boxes_xyxy=predictions.boxes_xyxy[chosen],
+        sides_wh=predictions.sides_wh[chosen],
         truth_image_index=truth_image,
         truth_class_index=truth_class,
         truth_boxes_xywh=truth.boxes_xywh,

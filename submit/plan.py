@@ -49,7 +49,7 @@ class TrimSearch:
         matcher = self._matcher(trim.coordinate_digits)
         scores = self.predictions.scores
         if trim.score_digits is not None:
-            scores = np.round(scores.astype(np.float64), trim.score_digits).astype(np.float32)
+            scores = np.round(scores.astype(np.float64), trim.score_digits)
         keep = kept_by(trim, self.predictions)
         # Rounding may tie scores but never reorders them, so the file's order stays the order of
         # claims.
@@ -84,7 +84,7 @@ class TrimSearch:
             table = self.predictions
             if coordinate_digits is not None:
                 boxes = np.round(table.boxes_xyxy.astype(np.float64), coordinate_digits)
-                table = replace(table, boxes_xyxy=boxes)
+                table = replace(table, boxes_xyxy=boxes, stated_sides_wh=None)
             self._matchers[coordinate_digits] = CompetitionMatcher.from_predictions(
                 table, self.truth
             )

@@ -44,6 +44,7 @@ def read_submission(
         raw.boxes_xyxy,
         provenance=Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
         row_order="file",
+        stated_sides_wh=raw.sides_wh,
     )
 
 

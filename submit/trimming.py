@@ -28,7 +28,10 @@ class Trim:
         """Return the options of `submit write` that do this."""
         parts = []
         if self.score_floor:
-            parts.append(f"--score-floor {np.float32(self.score_floor)!s}")
+            single = np.float32(self.score_floor)
+            # A score of a float32 file prints short; any other must not be rounded up past itself.
+            floor = str(single) if float(single) == self.score_floor else repr(self.score_floor)
+            parts.append(f"--score-floor {floor}")
         if self.max_per_image is not None:
             parts.append(f"--max-per-image {self.max_per_image}")
         if self.score_digits is not None:
@@ -40,7 +43,7 @@ class Trim:
 
 def kept_by(trim: Trim, predictions: Predictions) -> np.ndarray:
     """Return an (N,) mask of the boxes that stay; `predictions` must be sorted by score."""
-    keep = predictions.scores >= np.float32(trim.score_floor)
+    keep = predictions.reaches(trim.score_floor)
     if trim.max_per_image is not None:
         keep &= rank_in_image(predictions) < trim.max_per_image
     return keep

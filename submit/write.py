@@ -55,8 +55,11 @@ def prepared(predictions: Predictions, dataset: CocoDataset) -> tuple[Prediction
     _refuse_unknown_labels(predictions, dataset)
     position, _ = positions_of(predictions.image_id_of_row, dataset.image_ids)
     clipped = clip_boxes(predictions.boxes_xyxy, dataset.sizes_wh[position].astype(np.float32))
-    clipped += np.float32(0)  # turns -0.0 into 0.0
+    clipped += clipped.dtype.type(0)  # turns -0.0 into 0.0
     changed = (clipped != predictions.boxes_xyxy).any(axis=1)
+    sides = predictions.stated_sides_wh
+    if sides is not None:
+        sides = np.where(changed[:, None], clipped[:, 2:] - clipped[:, :2], sides)
     has_area = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
     rising = np.zeros(len(predictions), dtype=bool)
     same_image = np.diff(predictions.image_index_of_row) == 0
@@ -69,6 +72,7 @@ def prepared(predictions: Predictions, dataset: CocoDataset) -> tuple[Prediction
         clipped[has_area],
         views=predictions.views[has_area],
         provenance=predictions.provenance,
+        stated_sides_wh=None if sides is None else sides[has_area],
     )
     report = WriteReport(
         images=len(dataset.images),

@@ -222,4 +222,5 @@ def _read_coco_results(path: Path, dataset: CocoDataset) -> Predictions:
         results.scores,
         xywh_to_xyxy(results.boxes_xywh),
         Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
+        stated_sides_wh=results.boxes_xywh[:, 2:],
     )

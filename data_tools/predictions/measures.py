@@ -13,7 +13,7 @@ def predicted_measures(
     predictions: Predictions, test: CocoDataset, threshold: float
 ) -> BoxMeasures | None:
     """Return measures of the predicted boxes that reach a score; None if there are none."""
-    keep = predictions.scores >= np.float32(threshold)
+    keep = predictions.reaches(threshold)
     sides = predictions.boxes_xyxy[keep, 2:] - predictions.boxes_xyxy[keep, :2]
     positive = (sides > 0).all(axis=1)
     if not positive.any():

@@ -232,6 +232,7 @@ def in_context(
     scores: np.ndarray,
     boxes_xyxy: np.ndarray,
     provenance: Provenance,
+    stated_sides_wh: np.ndarray | None = None,
 ) -> Predictions:
     """Build `Predictions` in file order; a broken row's message names the file."""
     try:
@@ -243,6 +244,7 @@ def in_context(
             boxes_xyxy,
             provenance=provenance,
             row_order="file",
+            stated_sides_wh=stated_sides_wh,
         )
     except UserError as error:
         where = f"{path}, {error.where}" if error.where else path

@@ -24,11 +24,14 @@ class Predictions:
         image_ids: (I,) int64, ascending, each once.
         offsets: (I + 1,) int64, from 0 to N, never decreasing.
         labels: (N,) int64 category ids.
-        scores: (N,) float32 in [0, 1].
-        boxes_xyxy: (N, 4) float32 pixels.
+        scores: (N,) in [0, 1]; float32 or float64, as they came.
+        boxes_xyxy: (N, 4) pixels; float32 or float64, as they came.
         views: (N,) uint8 index into `provenance.views`.
         row_order: "score": each image's rows in descending score. "file": as in the file they came
             from, which is what the competition's server matches by.
+        stated_sides_wh: (N, 2) widths and heights, where the file states them instead of a second
+            corner: `xmax - xmin` can differ from them in the last bit, which decides on the brink
+            of an IoU threshold. None where it does not (see `sides_wh`).
     """
 
     image_ids: np.ndarray
@@ -39,15 +42,18 @@ class Predictions:
     views: np.ndarray = None  # type: ignore[assignment]  # zeros where it is not given
     provenance: Provenance = field(default_factory=Provenance)
     row_order: RowOrder = "score"
+    stated_sides_wh: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         columns: dict[str, np.ndarray] = {
             "image_ids": np.array(self.image_ids, dtype=np.int64, ndmin=1),
             "offsets": np.array(self.offsets, dtype=np.int64, ndmin=1),
             "labels": np.array(self.labels, dtype=np.int64, ndmin=1),
-            "scores": np.array(self.scores, dtype=np.float32, ndmin=1),
-            "boxes_xyxy": np.array(self.boxes_xyxy, dtype=np.float32).reshape(-1, 4),
+            "scores": _floats(self.scores).reshape(-1),
+            "boxes_xyxy": _floats(self.boxes_xyxy).reshape(-1, 4),
         }
+        if self.stated_sides_wh is not None:
+            columns["stated_sides_wh"] = _floats(self.stated_sides_wh).reshape(-1, 2)
         views = np.zeros(len(columns["scores"]), np.uint8) if self.views is None else self.views
         columns["views"] = np.array(views, dtype=np.uint8, ndmin=1)
         for name, column in columns.items():
@@ -57,6 +63,21 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    @property
+    def sides_wh(self) -> np.ndarray:
+        """(N, 2) float64 widths and heights: as the file states them, else from the corners."""
+        if self.stated_sides_wh is not None:
+            return self.stated_sides_wh.astype(np.float64)
+        boxes = self.boxes_xyxy.astype(np.float64)
+        return boxes[:, 2:] - boxes[:, :2]
+
+    def reaches(self, threshold: float) -> np.ndarray:
+        """Return an (N,) mask of the scores at or above a threshold, in the scores' precision.
+
+        A score that was written as `0.3` reaches 0.3 in either precision.
+        """
+        return self.scores >= self.scores.dtype.type(threshold)
 
     @property
     def image_index_of_row(self) -> np.ndarray:
@@ -87,6 +108,7 @@ class Predictions:
             views=self.views[keep],
             provenance=self.provenance,
             row_order=self.row_order,
+            stated_sides_wh=_rows_of(self.stated_sides_wh, keep),
         )
 
     def sorted_by_score(self) -> Predictions:
@@ -102,6 +124,7 @@ class Predictions:
             boxes_xyxy=self.boxes_xyxy[order],
             views=self.views[order],
             provenance=self.provenance,
+            stated_sides_wh=_rows_of(self.stated_sides_wh, order),
         )
 
 
@@ -115,13 +138,15 @@ def predictions_from_rows(
     views: np.ndarray | None = None,
     provenance: Provenance | None = None,
     row_order: RowOrder = "score",
+    stated_sides_wh: np.ndarray | None = None,
 ) -> Predictions:
     """Group rows in any order into `Predictions`.
 
     Args:
         image_ids: every image predicted, in any order, also those without boxes.
         row_image_ids: (N,) image id of each row.
-        labels, scores, boxes_xyxy, views: as in `Predictions`, in the order of `row_image_ids`.
+        labels, scores, boxes_xyxy, views, stated_sides_wh: as in `Predictions`, in the order of
+            `row_image_ids`.
         provenance: origin of the boxes.
         row_order: "score" sorts each image's rows by descending score (stable); "file" keeps them.
 
@@ -130,8 +155,7 @@ def predictions_from_rows(
     """
     image_ids = np.sort(np.asarray(image_ids, dtype=np.int64))
     row_image_ids = np.asarray(row_image_ids, dtype=np.int64)
-    with np.errstate(over="ignore"):  # too large for float32: infinite, and refused as that
-        scores = np.asarray(scores, dtype=np.float32)
+    scores = _floats(scores).reshape(-1)
     index = np.searchsorted(image_ids, row_image_ids)
     known = index < len(image_ids)
     known[known] = image_ids[index[known]] == row_image_ids[known]
@@ -156,7 +180,18 @@ def predictions_from_rows(
         views=np.zeros(len(order), np.uint8) if views is None else np.asarray(views)[order],
         provenance=provenance or Provenance(),
         row_order=row_order,
+        stated_sides_wh=_rows_of(stated_sides_wh, order),
     )
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    """Return a copy as float32 where that is what came, else as float64."""
+    values = np.asarray(values)
+    return np.array(values, dtype=np.float32 if values.dtype == np.float32 else np.float64)
+
+
+def _rows_of(column: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if column is None else column[rows]
 
 
 def _check(predictions: Predictions) -> None:
@@ -174,6 +209,8 @@ def _check_shapes(predictions: Predictions) -> None:
         "boxes_xyxy": (rows, 4),
         "views": (rows,),
     }
+    if predictions.stated_sides_wh is not None:
+        expected_shapes["stated_sides_wh"] = (rows, 2)
     for name, expected in expected_shapes.items():
         shape = getattr(predictions, name).shape
         if shape != expected:
@@ -187,7 +224,9 @@ def _check_shapes(predictions: Predictions) -> None:
 
 def _check_values(predictions: Predictions) -> None:
     boxes, scores = predictions.boxes_xyxy, predictions.scores
-    finite = np.all(np.isfinite(boxes), axis=1)
+    # What a float32 cannot hold is no pixel, and infinite in the competition's metric. Not above
+    # the limit would also be true of NaN.
+    finite = np.all(np.abs(boxes) <= np.finfo(np.float32).max, axis=1)
     _refuse_rows(predictions, ~finite, "boxes_xyxy", boxes, "finite pixels")
     inside_out = np.any(boxes[:, 2:] < boxes[:, :2], axis=1)
     _refuse_rows(predictions, inside_out, "boxes_xyxy", boxes, "xmin <= xmax and ymin <= ymax")

@@ -32,9 +32,11 @@ class Thresholds:
 
     def keep(self, predictions: Predictions) -> np.ndarray:
         """Return an (N,) mask of the boxes whose score reaches their class's threshold."""
-        # The scores are float32: compared as such, 0.3 in a file reaches a threshold of 0.3.
-        limits = {label: np.float32(value) for label, value in self.of_category.items()}
-        wanted = np.array([limits[label] for label in predictions.labels.tolist()], np.float32)
+        # In the precision of the scores, 0.3 in a file reaches a threshold of 0.3.
+        wanted = np.array(
+            [self.of_category[label] for label in predictions.labels.tolist()],
+            predictions.scores.dtype,
+        )
         return predictions.scores >= wanted
 
     def by_name(self, dataset: CocoDataset) -> dict[str, float | None]:

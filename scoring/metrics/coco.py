@@ -34,7 +34,7 @@ class CocoMatcher:
             (ties by image, then as listed), at most `max_detections` per class and image.
         class_offsets: (C + 1,) int64.
         image_index: (K,) int64.
-        scores: (K,) float32.
+        scores: (K,) float32 or float64, as they came.
         outcome: (A, T, K) int8: MISS, HIT or IGNORED.
         truth_image_index, truth_class_index: (M,) int64.
         truth_counted: (A, M) bool, truth boxes that are not ignored at that size.
@@ -161,8 +161,7 @@ def _outcome(
     group_count = len(table.category_ids) * image_count
     truth_group = table.truth_class_index * image_count + table.truth_image_index
     by_group = np.argsort(truth_group, kind="stable")
-    boxes_xywh = table.boxes_xyxy[kept].astype(np.float64)
-    boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
+    boxes_xywh = np.concatenate([table.boxes_xyxy[kept, :2], table.sides_wh[kept]], axis=1)
     return match_boxes(
         boxes_xywh,
         _offsets(group_of_kept, group_count),

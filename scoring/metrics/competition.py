@@ -81,7 +81,7 @@ class CompetitionMatcher:
         truth_boxes = table.truth_boxes_xyxy.astype(np.float32).astype(np.float64)
         truth_order, truth_offsets = _truth_by_class_and_image(table)
         best_truth, best_iou = best_truths(
-            table.boxes_xyxy,
+            table.boxes_xyxy.astype(np.float32, copy=False),
             chosen,
             table.class_index * len(table.image_ids) + table.image_index,
             truth_boxes[truth_order],
@@ -96,7 +96,7 @@ class CompetitionMatcher:
             image_index=table.image_index[chosen],
             best_truth=best_truth,
             best_iou=best_iou,
-            scores=table.scores[chosen],
+            scores=table.scores[chosen].astype(np.float32, copy=False),
             truth_counts=table.truth_count_of_class,
             truth_image_index=table.truth_image_index,
             truth_class_index=table.truth_class_index,

@@ -36,6 +36,7 @@ class RawSubmission:
         image_index: (R,) position in the dataset's images; -1 for an unknown name.
         scores: (N,) float64; NaN for what is no number.
         boxes_xyxy: (N, 4) float64 pixels; NaN likewise, and where the image is unknown.
+        sides_wh: (N, 2) float64 widths and heights in pixels, where the format has those.
         not_a_number: (N,) bool, boxes with a text that is no number (nan and inf are numbers).
     """
 
@@ -50,6 +51,7 @@ class RawSubmission:
     image_index: np.ndarray
     scores: np.ndarray
     boxes_xyxy: np.ndarray
+    sides_wh: np.ndarray | None
     not_a_number: np.ndarray
 
 
@@ -181,6 +183,7 @@ def _raw(
     for column in numbers.values():
         not_a_number |= column.is_null().to_numpy()
     arrays = {field: column.fill_null(np.nan).to_numpy() for field, column in numbers.items()}
+    boxes, sides = _corners(arrays, submission_format, dataset, image_index[row_of_box])
     return RawSubmission(
         columns=header,
         names=names,
@@ -192,7 +195,8 @@ def _raw(
         class_index=_class_index(labels, classes, submission_format),
         image_index=image_index,
         scores=arrays["score"],
-        boxes_xyxy=_corners(arrays, submission_format, dataset, image_index[row_of_box]),
+        boxes_xyxy=boxes,
+        sides_wh=sides,
         not_a_number=not_a_number,
     )
 
@@ -222,7 +226,9 @@ def _corners(
     submission_format: SubmissionFormat,
     dataset: CocoDataset,
     image_index_of_box: np.ndarray,
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return corners in pixels, and the sides where the format states them."""
+    sides = None
     if "width" not in arrays:
         corners = [arrays["xmin"], arrays["ymin"], arrays["xmax"], arrays["ymax"]]
     else:
@@ -230,9 +236,11 @@ def _corners(
         xmin = arrays["xmin"] if "xmin" in arrays else arrays["xcenter"] - width / 2
         ymin = arrays["ymin"] if "ymin" in arrays else arrays["ycenter"] - height / 2
         corners = [xmin, ymin, xmin + width, ymin + height]
+        sides = np.stack([width, height], axis=1).astype(np.float64)
     boxes = np.stack(corners, axis=1).astype(np.float64)
     if submission_format.normalised and len(boxes):
         sizes = dataset.sizes_wh[image_index_of_box].astype(np.float64)
         boxes = boxes * np.concatenate([sizes, sizes], axis=1)
         boxes[image_index_of_box < 0] = np.nan
-    return boxes
+        sides = None if sides is None else sides * sizes
+    return boxes, sides

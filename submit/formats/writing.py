@@ -59,7 +59,9 @@ def keeps_area(
     if digits is None:
         return np.ones(len(predictions), dtype=bool)
     image_index, _ = positions_of(predictions.image_id_of_row, dataset.image_ids)
-    numbers = _box_numbers(predictions.boxes_xyxy, image_index, dataset, submission_format)
+    numbers = _box_numbers(
+        predictions.boxes_xyxy, predictions.sides_wh, image_index, dataset, submission_format
+    )
     rounded = {
         name: np.round(values.astype(np.float64), digits) for name, values in numbers.items()
     }
@@ -102,7 +104,8 @@ def _columns(
 
     classes = pl.Series(label_names(submission_format, dataset), dtype=pl.String)
     class_index, _ = positions_of(predictions.labels[rows], dataset.category_ids)
-    numbers = _box_numbers(predictions.boxes_xyxy[rows], image_index, dataset, submission_format)
+    corners, sides = predictions.boxes_xyxy[rows], predictions.sides_wh[rows]
+    numbers = _box_numbers(corners, sides, image_index, dataset, submission_format)
     columns = []
     for field in submission_format.fields:
         if field == "label":
@@ -116,14 +119,13 @@ def _columns(
 
 def _box_numbers(
     boxes_xyxy: np.ndarray,
+    sides: np.ndarray,
     image_index: np.ndarray,
     dataset: CocoDataset,
     submission_format: SubmissionFormat,
 ) -> dict[str, np.ndarray]:
-    """Return every box field; float32 where nothing was computed, so that it prints short."""
-    exact = boxes_xyxy.astype(np.float64)
-    sides = exact[:, 2:] - exact[:, :2]
-    centers = exact[:, :2] + sides / 2
+    """Return every box field; corners as they came, so that a float32 prints short."""
+    centers = boxes_xyxy.astype(np.float64)[:, :2] + sides / 2
     numbers = {
         "xmin": boxes_xyxy[:, 0],
         "ymin": boxes_xyxy[:, 1],
@@ -180,15 +182,15 @@ def _table_of_boxes(
 
 
 def _coco_results(predictions: Predictions, rows: np.ndarray) -> list[dict[str, object]]:
-    boxes = predictions.boxes_xyxy[rows].astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
+    corners, sides = predictions.boxes_xyxy[rows, :2], predictions.sides_wh[rows]
+    boxes = np.concatenate([corners, sides], axis=1)
     return [
         {"image_id": image_id, "category_id": label, "bbox": bbox, "score": score}
         for image_id, label, bbox, score in zip(
             predictions.image_id_of_row[rows].tolist(),
             predictions.labels[rows].tolist(),
             boxes.tolist(),
-            # The shortest text of the float32, not the seventeen digits of its float64.
+            # The shortest text of a float32, not the seventeen digits of its float64.
             [float(str(score)) for score in predictions.scores[rows]],
             strict=True,
         )

@@ -47,7 +47,7 @@ def compare(before: Predictions, after: Predictions) -> dict[str, Any]:
     group_before, group_after, group_count = _common_groups(before, after)
     order = np.argsort(group_before, kind="stable")
     partner, iou = best_truths(
-        after.boxes_xyxy,
+        after.boxes_xyxy.astype(np.float32, copy=False),
         np.arange(len(after)),
         group_after,
         before.boxes_xyxy[order].astype(np.float64),

@@ -197,3 +197,48 @@ def perturbed_truth(
         boxes,
         row_order="file",
     )
+
+
+def results_on_the_brink(
+    generator: np.random.Generator, digits: int
+) -> tuple[CocoDataset, list[dict[str, object]]]:
+    """Return truth and COCO results rounded to `digits` decimals, half at IoUs of a threshold.
+
+    Half of the boxes have the truth's corner and height and .5, .55, ... or .95 of its width, which
+    is their IoU wherever rounding leaves the width alone. The others are the truth moved a little.
+    """
+    corners = generator.uniform(0, 1500, (60, 2))
+    sides = 20 * generator.integers(1, 30, (60, 2)) / 10**digits
+    truth_boxes = np.round(np.concatenate([corners, np.maximum(sides, 2)], axis=1), digits)
+    image_ids = generator.integers(1, 9, len(truth_boxes)).tolist()
+    labels = generator.integers(1, 3, len(truth_boxes)).tolist()
+    truth = dataset(
+        8, list(zip(image_ids, labels, truth_boxes.tolist(), strict=True)), size_wh=(2500, 2500)
+    )
+    results: list[dict[str, object]] = []
+    for image_id, label, box in zip(image_ids, labels, truth_boxes, strict=True):
+        narrowed, moved = box.copy(), box + generator.normal(0, 0.04, 4) * box[[2, 3, 2, 3]]
+        narrowed[2] *= generator.integers(10, 20) / 20
+        results += [
+            {"image_id": image_id, "category_id": label,
+             "bbox": [round(value, digits) for value in found.tolist()],
+             "score": round(float(generator.random()), max(digits, 1))}
+            for found in (narrowed, moved)
+        ]  # fmt: skip
+    return truth, results
+
+
+def pycocotools_stats(truth: CocoDataset, results: list[dict[str, object]]) -> list[float]:
+    """Return the first six stats of pycocotools for results as `loadRes` takes them."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = truth.as_dict()
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats[:6].tolist()

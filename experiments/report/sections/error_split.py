@@ -43,4 +43,4 @@ def error_figures(sources: Sequence[Source], truth: CocoDataset) -> list[dict[st
 
 def confident_boxes(source: Source) -> Predictions:
     """Return the boxes of a source above its best-F1 threshold; every image stays listed."""
-    return source.predictions.filtered(source.predictions.scores >= source.best_f1_threshold)
+    return source.predictions.filtered(source.predictions.reaches(source.best_f1_threshold))

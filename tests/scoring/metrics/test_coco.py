@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 
 from data_tools.coco.dataset import read_coco
+from data_tools.predictions.files import read_predictions, write_predictions
 from scoring.metrics.coco import CocoMatcher, summarize
 from tests.builders.scoring_cases import (
     dataset,
     perturbed_truth,
     predictions,
     pycocotools_answer,
+    pycocotools_stats,
+    results_on_the_brink,
     scoring_cases,
 )
 
@@ -122,3 +125,59 @@ def test_equals_pycocotools_on_the_real_validation_fold(real_data):
     ids = json.loads((real_data / "valid3_image_ids.json").read_text())
     truth = read_coco(real_data / "recycle_train.json.gz").subset(ids)
     assert_same(truth, perturbed_truth(truth, copies=3, seed=0))
+
+
+def on_file(truth, path):
+    matcher = CocoMatcher.from_predictions(read_predictions(path, truth), truth)
+    found = summarize(matcher.average_precision())
+    return [-1.0 if found[key] is None else found[key] for key in KEYS]
+
+
+def test_box_at_exactly_half_the_truth_is_found_though_no_float32_holds_its_corner(tmp_path):
+    # 1683.1 is no float32: rounded to one, the box would reach from 1683.0999756 to 1686.3, and
+    # the truth, read exactly, from 1683.1: less than half of it.
+    truth = dataset(1, [(1, 1, [978.5, 1683.1, 49.5, 3.2])], size_wh=(2000, 2000))
+    row = {"image_id": 1, "category_id": 1, "bbox": [978.5, 1683.1, 24.75, 3.2], "score": 0.9}
+    (tmp_path / "found.json").write_text(json.dumps([row]))
+    assert on_file(truth, tmp_path / "found.json")[1] == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2])
+def test_equals_pycocotools_on_results_of_few_decimals(digits, tmp_path):
+    path = tmp_path / "found.json"
+    for seed in range(20):
+        truth, results = results_on_the_brink(np.random.default_rng(seed), digits)
+        path.write_text(json.dumps(results))
+        wanted = pycocotools_stats(truth, results)
+        assert on_file(truth, path) == pytest.approx(wanted, rel=0, abs=1e-12), seed
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2])
+def test_equals_pycocotools_on_a_csv_of_few_decimals(digits, tmp_path):
+    path = tmp_path / "found.csv"
+    for seed in range(20):
+        truth, results = results_on_the_brink(np.random.default_rng(seed), digits)
+        lines: dict[str, str] = dict.fromkeys(truth.file_names, "")
+        for row in results:
+            x, y, width, height = row["bbox"]
+            corners = [x, y, round(x + width, digits), round(y + height, digits)]
+            # What a team hands to pycocotools: the text's corners, subtracted.
+            row["bbox"] = [*corners[:2], corners[2] - x, corners[3] - y]
+            name = truth.images[row["image_id"] - 1]["file_name"]
+            numbers = (row["category_id"], row["score"], *corners)
+            lines[name] += "".join(f"{number} " for number in numbers)
+        text = "".join(f"{string},{name}\n" for name, string in lines.items())
+        path.write_text(f"PredictionString,image_id\n{text}")
+        ordered = sorted(results, key=lambda row: row["image_id"])
+        wanted = pycocotools_stats(truth, ordered)
+        assert on_file(truth, path) == pytest.approx(wanted, rel=0, abs=1e-12), seed
+
+
+def test_parquet_of_a_float64_table_scores_as_the_table(tmp_path):
+    truth, results = results_on_the_brink(np.random.default_rng(0), 2)
+    (tmp_path / "found.json").write_text(json.dumps(results))
+    table = read_predictions(tmp_path / "found.json", truth)
+    write_predictions(tmp_path / "found.parquet", table)
+    again = read_predictions(tmp_path / "found.parquet", truth)
+    assert again.scores.dtype == again.boxes_xyxy.dtype == np.float64
+    np.testing.assert_array_equal(again.boxes_xyxy, table.sorted_by_score().boxes_xyxy)

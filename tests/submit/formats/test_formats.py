@@ -104,7 +104,7 @@ def test_reading_back_gives_what_was_printed(tmp_path_factory, rows, name, digit
     for column in ("image_ids", "offsets", "labels"):
         np.testing.assert_array_equal(getattr(again, column), getattr(table, column))
     if digits is None:
-        np.testing.assert_array_equal(again.scores, table.scores)
+        np.testing.assert_array_equal(again.scores.astype(table.scores.dtype), table.scores)
         np.testing.assert_allclose(again.boxes_xyxy, table.boxes_xyxy, rtol=1e-6)
         return
     half = 0.5 * 10.0**-digits
@@ -125,7 +125,9 @@ def test_exact_formats_of_corners_give_the_very_same_float32(tmp_path):
     for name in ("aistages", "kaggle", "kaggle_normalised", "kaggle_no_finding", "rows"):
         text_of(name, dataset, rows, tmp_path)
         again = read_submission(tmp_path / "out", name, dataset)
-        np.testing.assert_array_equal(again.boxes_xyxy, predictions(dataset, rows).boxes_xyxy)
+        printed = predictions(dataset, rows).boxes_xyxy
+        assert (again.boxes_xyxy.dtype, printed.dtype) == (np.float64, np.float32)
+        np.testing.assert_array_equal(again.boxes_xyxy.astype(np.float32), printed)
 
 
 OWN = """
