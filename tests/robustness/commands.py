@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ class Command:
 
     def run(self, arguments: list[str]) -> None:
         """Run it in this process as `python -m` does; ends with SystemExit."""
+        # Some commands record how they were called.
+        sys.argv = [f"{self.package}/__main__.py", *self.path, *arguments]
         self.group.main([*self.path, *arguments], prog_name=f"python -m {self.package}")
 
 

@@ -25,7 +25,7 @@ ADDED = {
     "experiments run": "--dry-run",
     "experiments report": "--out out/report.html --samples 100 --pictures 2",
     "experiments compare": "--samples 100",
-    "models train": f"{TINY_TRAINING} --epochs 1",
+    "models train": TINY_TRAINING,
     "models predict": "--device cpu --workers 0 --allow-unfinished",
     "data_tools sample": "--train-images 4 --test-images 2 --size 64",
     "submit score": "",
@@ -65,6 +65,9 @@ ensemble fuse work/ensemble/val.parquet work/runs/yolox/fold3/predictions/val.pa
 ensemble audit --members work/submission.csv --members files/results.json --truth \
     data/hidden/test_truth.json
 experiments list --work work
+models train yolox --data data --fold 3 --scale smoke --name again --resume
+models predict work/runs/tiny/fold3 --split val --split test --data data
+models predict work/runs/tiny/fold3 --split val --out out/tiny.parquet
 """
 
 

@@ -21,6 +21,7 @@ from tests.robustness.harness import Harness
 from tests.robustness.killer import UndisturbedRuns, kill_case
 from tests.robustness.lines import Line
 from tests.robustness.numbers import SCORE, number_case, wrong_numbers
+from tests.robustness.training import toy_command
 from tests.robustness.warm import LIGHT, import_kit, load_kernels
 from tests.robustness.world import Place, build_world, make_place
 
@@ -111,7 +112,7 @@ def _forked(work: Callable[[], Tally], target: Path) -> tuple[int, Path]:
 
 
 def _heavy_worker(plan: Plan, commands: Sequence[Command]) -> Tally:
-    chosen = [command for command in commands if command.package in HEAVY]
+    chosen = [command for command in commands if command.package in HEAVY] + [toy_command()]
     import_kit((*LIGHT, "models"))
     crew = _prepared(plan, "heavy", chosen, HEAVY_SHARES, trained=True)
     _say_missing(chosen, crew.lines)
