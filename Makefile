@@ -44,7 +44,7 @@ sample: ## Draw the built-in sample dataset into sample/
 verify: ## Check every annotation and image of DATA
 split: ## Draw the folds (FOLDS, SPLIT_SEED, SCHEME)
 train: ## Train MODEL on FOLD and predict valid and test
-pseudo: ## Pseudo-labels for FOLD from the fusion of the best predictions so far
+pseudo: ## Pseudo-labels for FOLD from the fusion of all finished runs
 fuse: ## Fuse MEMBERS (default: every finished run) with IOU, SKIP, WEIGHTS
 score: ## Score every member and the fusion on the validation fold
 submit: ## Fuse, check, score, and write WORK/submission.csv (FORMAT)

@@ -92,7 +92,7 @@ for _name, _text in {
     "verify": "Check every annotation and image of DATA.",
     "split": "Draw the folds.",
     "train": "Train MODEL on FOLD and predict the validation fold and the test images.",
-    "pseudo": "Make pseudo-labels from the fusion of the best predictions so far.",
+    "pseudo": "Make pseudo-labels from the fusion of all finished runs.",
     "fuse": "Fuse the predictions of MEMBERS.",
     "score": "Score every member and the fusion on the validation fold.",
     "submit": "Fuse, check, score, and write WORK/submission.csv.",

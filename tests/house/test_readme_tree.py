@@ -13,7 +13,7 @@ LINE = re.compile(r"^(?P<indent> *)(?P<name>[\w.]+)/ {2,}(?P<clause>\S.*)$")
 
 def folders_in_tree(text: str) -> dict[str, str]:
     """Folder -> its clause, from the drawing in a page."""
-    block = text.partition("## The house")[2].partition("```text\n")[2].partition("```")[0]
+    block = text.partition("## Layout")[2].partition("```text\n")[2].partition("```")[0]
     found, parent = {}, ""
     for line in filter(None, map(LINE.match, block.splitlines())):
         if not line["indent"]:
@@ -40,7 +40,7 @@ def test_the_tree_names_every_folder_and_no_other():
 
 def test_files_named_in_the_tree_exist():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    block = text.partition("## The house")[2].partition("```text\n")[2].partition("```")[0]
+    block = text.partition("## Layout")[2].partition("```text\n")[2].partition("```")[0]
     tracked = {Path(name).name for name in tracked_files()}
     named = set(re.findall(r"\w+\.(?:py|css|js|yaml)\b", block))
     assert named and named <= tracked
