@@ -98,6 +98,43 @@ def verify(data: Path, coco_paths: tuple[Path, ...], quick: bool) -> Result:
 
 
 @main.command()
+@click.argument("data", type=FilePath, default=Path("data"))
+@click.option("--out", type=FilePath, required=True, help="New data root.")
+@click.option(
+    "--coco",
+    "coco_paths",
+    type=FilePath,
+    multiple=True,
+    help="Annotation files.  [default: train.json and, if it is there, test.json of DATA]",
+)
+@click.option(
+    "--boxes",
+    type=click.Choice(["shown", "stored"]),
+    help="Where the size of a picture with an EXIF mark does not tell: its boxes are of the "
+    "picture as programs show it, or of the pixels as stored.",
+)
+@output_options
+def repair(data: Path, out: Path, coco_paths: tuple[Path, ...], boxes: Any) -> Result:
+    """Copy DATA with its pictures mended: broken ones as far as they decode, EXIF turns done.
+
+    Pixels move into the frame that was annotated; sizes and boxes stay as they are.
+
+    \b
+    Examples:
+      python -m data_tools repair data --out data-repaired
+      python -m data_tools repair data --out data-repaired --boxes shown --json
+    """
+    from data_tools.ground.paths import DataPaths
+    from data_tools.pictures.repair.dataset import repair_dataset
+
+    with click.progressbar(length=1, label="Reading the images", file=sys.stderr) as bar:
+        report = repair_dataset(
+            coco_paths or DataPaths(data).annotations(), data, out, boxes=boxes, tick=advance(bar)
+        )
+    return Result(report, report.text)
+
+
+@main.command()
 @click.argument("coco", type=FilePath)
 @click.option("--against", type=FilePath, help="Second COCO file to compare with.")
 @output_options

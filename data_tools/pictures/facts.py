@@ -7,11 +7,13 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from data_tools.pictures.orientation import UPRIGHT, orientation_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,9 +23,13 @@ Pixels = Literal["all", "reduced", "none"]
 # Two pictures whose 64-bit perceptual hashes differ in at most this many bits count as the same.
 # A re-saved or resized copy differs in 0 to 2, different sample scenes in 10 and more (measured).
 NEAR_DUPLICATE_BITS = 4
-EXIF_ORIENTATION = 0x0112
+# A picture whose grey levels vary by less has no looks to compare: all plain colours share a hash.
+PLAIN_STD = 1.0
+# Modes of Pillow with more than eight bits a channel.
+_DEEP_MODES = ("I", "F")
 # Perceptual hashes look at 32 x 32 pixels.
 REDUCED_SIDE = 64
+TOO_LARGE = "too large: more than 178 million pixels, as a header of a few bytes can claim"
 _CHUNK = 2048
 
 
@@ -34,18 +40,20 @@ class ImageFacts:
     Attributes:
         file_name: name relative to the data root.
         problem: why it cannot be used ("missing", "cannot be decoded: ..."); None if it can.
-        size_wh: pixels as stored, before any rotation by EXIF; None if unreadable.
-        orientation: EXIF orientation; 1 is upright.
+        size_wh: pixels as stored, before any rotation by EXIF; None if its header cannot be read.
+        orientation: EXIF orientation, 1 to 8; 1 is upright, and so are values that mean nothing.
         sha256: hash of the file's bytes; None if missing.
-        hash_bits: 64 booleans of the perceptual hash; None unless decoded.
+        hash_bits: 64 booleans of the perceptual hash; None unless decoded, or of a plain colour.
+        brightest: greatest value of a picture of 16 bits a channel; None of others.
     """
 
     file_name: str
     problem: str | None = None
     size_wh: tuple[int, int] | None = None
-    orientation: int = 1
+    orientation: int = UPRIGHT
     sha256: str | None = None
     hash_bits: tuple[bool, ...] | None = None
+    brightest: int | None = None
 
 
 def read_image_facts(
@@ -87,26 +95,49 @@ def image_facts(root: Path, file_name: str, *, pixels: Pixels) -> ImageFacts:
         missing = isinstance(error, FileNotFoundError)
         return ImageFacts(file_name, "missing" if missing else f"unreadable: {error.strerror}")
     sha256 = hashlib.sha256(content).hexdigest()
+    facts = ImageFacts(file_name, sha256=sha256)
     try:
         with Image.open(io.BytesIO(content)) as image:
-            orientation = int(image.getexif().get(EXIF_ORIENTATION, 1))
-            size_wh = image.size
-            bits = None if pixels == "none" else _perceptual_bits(image, pixels)
-            return ImageFacts(file_name, None, size_wh, orientation, sha256, bits)
+            facts = replace(facts, size_wh=image.size, orientation=orientation_of(image))
+            return facts if pixels == "none" else _with_looks(facts, image, pixels)
     except UnidentifiedImageError:
         kind = "an empty file" if not content else "no kind of image that is known"
-        return ImageFacts(file_name, f"cannot be decoded: {kind}", sha256=sha256)
+        return replace(facts, problem=f"cannot be decoded: {kind}")
     # Pillow's decoders raise a wide set on broken files; SyntaxError is its "broken PNG".
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return ImageFacts(file_name, f"cannot be decoded: {error}", sha256=sha256)
+    except Image.DecompressionBombError:
+        return replace(facts, problem=TOO_LARGE)
+    except (OSError, ValueError, SyntaxError) as error:
+        return replace(facts, problem=f"cannot be decoded: {error}")
 
 
-def _perceptual_bits(image: Image.Image, pixels: Pixels) -> tuple[bool, ...]:
-    import imagehash
-
+def _with_looks(facts: ImageFacts, image: Image.Image, pixels: Pixels) -> ImageFacts:
     if pixels == "reduced":
         image.draft("L", (REDUCED_SIDE, REDUCED_SIDE))
     image.load()
+    if not image.mode.startswith(_DEEP_MODES):
+        return replace(facts, hash_bits=_perceptual_bits(image))
+    levels = np.asarray(image, dtype=np.float64)
+    return replace(
+        facts, hash_bits=_perceptual_bits(_in_eight_bits(levels)), brightest=int(levels.max())
+    )
+
+
+def _in_eight_bits(levels: np.ndarray) -> Image.Image:
+    """Return grey levels stretched from darkest to brightest; Pillow would clip them at 255."""
+    from PIL import Image
+
+    span = float(np.ptp(levels)) or 1.0
+    return Image.fromarray(((levels - levels.min()) * (255 / span)).astype(np.uint8))
+
+
+def _perceptual_bits(image: Image.Image) -> tuple[bool, ...] | None:
+    import imagehash
+    from PIL import Image
+
+    # What the hash looks at: all that is smaller than this is not seen by it.
+    seen = image.convert("L").resize((32, 32), Image.Resampling.BILINEAR)
+    if np.asarray(seen, dtype=np.float64).std() < PLAIN_STD:
+        return None
     return tuple(imagehash.phash(image).hash.ravel().tolist())
 
 

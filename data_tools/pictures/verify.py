@@ -18,10 +18,14 @@ from data_tools.pictures.facts import (
     read_image_facts,
     same_content,
 )
+from data_tools.pictures.orientation import UPRIGHT, is_annotated_as_shown
 
 EXAMPLES = 5
 # A box may pass its image's edge by this much: annotation tools round.
 EDGE_TOLERANCE_PX = 1.0
+# 16-bit values are read as value / 256: a picture below this is at most a quarter as bright as it
+# could be. Cameras and scanners of 12 bits end at 4,095.
+DARK_16_BIT = 2**14
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def annotation_findings(dataset: CocoDataset, file: str) -> list[Finding]:
     beyond = _over_the_edge(dataset.boxes_xyxy, sizes_wh) & ~outside
     boxes = [_box_text(dataset, row) for row in range(len(dataset.annotations))]
     is_truth = len(dataset.annotations) > 0
+    crowds = boxes if is_truth and dataset.iscrowd.all() else []
     empty = [image["file_name"] for image in dataset.images if not _rows_of(dataset, image["id"])]
     used = set(dataset.labels.tolist())
     unused = [c["name"] for c in dataset.categories if c["id"] not in used]
@@ -105,6 +110,12 @@ def annotation_findings(dataset: CocoDataset, file: str) -> list[Finding]:
     repeated = [boxes[row] for row in _repeated_boxes(dataset)]
     found = [
         _finding("warning", "boxes without area", "left out wherever boxes are read", skipped),
+        _finding(
+            "error",
+            "boxes that are all crowds",
+            "not one is left to train on, as where masks were exported with `iscrowd` 1",
+            crowds,
+        ),
         _finding("error", "boxes outside", "lie wholly outside their image", _at(boxes, outside)),
         _finding("warning", "boxes over the edge", "reach past their image", _at(boxes, beyond)),
         _finding("warning", "repeated boxes", "same image, class and corners as another", repeated),
@@ -124,25 +135,58 @@ def image_findings(dataset: CocoDataset, facts: Sequence[ImageFacts], file: str)
         for fact in facts
         if fact.problem not in (None, "missing")
     ]
-    turned = [
-        f"{fact.file_name}: orientation {fact.orientation}"
+    shown, sizes, turned = [], [], []
+    for fact, (width, height) in zip(facts, dataset.sizes_wh.tolist(), strict=True):
+        text = f"{fact.file_name}: {_size_text(fact)}, annotated {width} x {height}"
+        if fact.size_wh is None:
+            continue
+        if is_annotated_as_shown((width, height), fact.size_wh, fact.orientation):
+            shown.append(f"{text}, orientation {fact.orientation}")
+        elif fact.size_wh != (width, height):
+            sizes.append(text)
+        elif fact.orientation != UPRIGHT:
+            turned.append(f"{fact.file_name}: orientation {fact.orientation}")
+    dark = [
+        f"{fact.file_name}: brightest value {fact.brightest} of 65535"
         for fact in facts
-        if fact.orientation != 1
-    ]
-    sizes = [
-        f"{fact.file_name}: {fact.size_wh[0]} x {fact.size_wh[1]}, annotated {width} x {height}"
-        for fact, (width, height) in zip(facts, dataset.sizes_wh.tolist(), strict=True)
-        if fact.size_wh is not None and fact.size_wh != (width, height)
+        if fact.brightest is not None and fact.brightest < DARK_16_BIT
     ]
     found = [
         _finding("error", "missing images", "are not where `file_name` says", missing),
-        _finding("error", "broken images", "cannot be decoded", broken),
+        _finding(
+            "error",
+            "broken images",
+            "cannot be decoded whole; data_tools repair saves what decodes",
+            broken,
+        ),
         _finding("error", "wrong size", "differ from `width` and `height`", sizes),
         _finding(
-            "warning", "EXIF rotation", "are turned by some readers and not by others", turned
+            "error",
+            "annotated as turned by EXIF",
+            "their pixels are stored unturned; data_tools repair turns the pictures, while "
+            "changing `width` and `height` would leave every box wrong",
+            shown,
+        ),
+        _finding(
+            "warning",
+            "EXIF rotation",
+            "are read as stored; if their boxes were drawn on the turned picture, data_tools "
+            "repair --boxes shown turns the pixels, else it removes the mark",
+            turned,
+        ),
+        _finding(
+            "warning",
+            "dark 16-bit images",
+            "are read as value / 256, nearly black; --set window=[0,4095] in training spreads the "
+            "values that are used",
+            dark,
         ),
     ]
     return _of_file(found, file)
+
+
+def _size_text(fact: ImageFacts) -> str:
+    return "" if fact.size_wh is None else f"{fact.size_wh[0]} x {fact.size_wh[1]}"
 
 
 def duplicate_findings(facts: Sequence[ImageFacts], owners: Sequence[str]) -> list[Finding]:

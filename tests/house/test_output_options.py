@@ -32,6 +32,7 @@ VAL = "work/runs/{}/fold0/predictions/val.parquet"
 CALLS = {
     ("data_tools", "sample"): "--out sample --train-images 4 --test-images 2 --size 64",
     ("data_tools", "verify"): "data",
+    ("data_tools", "repair"): "data --out repaired",
     ("data_tools", "stats"): "data/train.json --against work/folds/val_0.json",
     ("data_tools", "claim"): "--data data --work claimed",
     ("data_tools", "split"): "--coco data/train.json --out folds --folds 2",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 
 import cv2
 import numpy as np
@@ -121,3 +122,55 @@ def test_copies_are_found_and_other_pictures_are_not(tmp_path, pixels):
         (tmp_path / name).write_bytes(content)
     facts = read_image_facts(tmp_path, list(files), pixels=pixels)
     assert near_duplicates(facts) == [(i, j) for i in range(5) for j in range(i + 1, 5)]
+
+
+def deep(seed: int, low: int, high: int) -> bytes:
+    """A 16-bit grey PNG whose values lie between two limits."""
+    coarse = np.random.default_rng(seed).uniform(low, high, (6, 6)).astype(np.uint16)
+    return cv2.imencode(".png", cv2.resize(coarse, (64, 48)))[1].tobytes()
+
+
+@pytest.mark.parametrize(("low", "high"), [(900, 3200), (20_000, 60_000)])
+@pytest.mark.parametrize("pixels", ["all", "reduced"])
+def test_different_pictures_of_12_or_16_bits_are_no_duplicates(tmp_path, low, high, pixels):
+    """Pillow clips such values at 255, so that all of them had one hash."""
+    for seed in range(6):
+        (tmp_path / f"{seed}.png").write_bytes(deep(seed, low, high))
+    facts = read_image_facts(tmp_path, [f"{seed}.png" for seed in range(6)], pixels=pixels)
+    assert near_duplicates(facts) == []
+    assert all(low <= fact.brightest <= high for fact in facts)
+
+
+def test_a_deep_picture_is_alike_to_a_darker_copy(tmp_path):
+    bright = cv2.imdecode(np.frombuffer(deep(1, 20_000, 60_000), np.uint8), cv2.IMREAD_UNCHANGED)
+    for name, pixels in (("a.png", bright), ("b.png", bright // 16)):
+        (tmp_path / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    assert near_duplicates(read_image_facts(tmp_path, ["a.png", "b.png"])) == [(0, 1)]
+
+
+def test_plain_colours_are_no_duplicates_of_each_other(tmp_path):
+    for value in (0, 90, 200):
+        (tmp_path / f"{value}.png").write_bytes(
+            cv2.imencode(".png", np.full((64, 64, 3), value, np.uint8))[1].tobytes()
+        )
+    facts = read_image_facts(tmp_path, ["0.png", "90.png", "200.png", "200.png"])
+    assert [fact.hash_bits for fact in facts] == [None] * 4
+    assert near_duplicates(facts) == []
+    assert same_content(facts) == [[2, 3]]
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_orientations_that_mean_nothing_are_upright(tmp_path, value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    Image.fromarray(picture(0)).save(tmp_path / "a.jpg", exif=exif)
+    assert image_facts(tmp_path, "a.jpg", pixels="none").orientation == 1
+
+
+def test_a_header_that_claims_too_many_pixels(tmp_path):
+    whole = bytearray(cv2.imencode(".png", np.zeros((4, 4), np.uint8))[1].tobytes())
+    whole[16:24] = (20_000).to_bytes(4, "big") * 2
+    whole[29:33] = zlib.crc32(bytes(whole[12:29])).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(whole)
+    facts = image_facts(tmp_path, "a.png", pixels="all")
+    assert facts.problem.startswith("too large: more than 178 million pixels")

@@ -182,3 +182,56 @@ def test_real_annotations_have_the_known_oddities(real_data):
     found = of_check(annotation_findings(read_coco(real_data / "recycle_train.json.gz"), "train"))
     assert "boxes outside" not in found
     assert "classes without boxes" not in found
+
+
+def test_boxes_that_are_all_crowds_are_an_error():
+    """Masks exported with `iscrowd` 1 trained to the end without one box."""
+    crowds = [{**entry, "iscrowd": 1} for entry in SOUND_BOXES]
+    finding = annotations(*crowds)["boxes that are all crowds"]
+    assert (finding.level, finding.count) == ("error", 2)
+    assert "boxes that are all crowds" not in annotations(crowds[0], SOUND_BOXES[1])
+
+
+def marked(data, name: str, orientation: int) -> None:
+    """Give a picture of 100 x 80 an EXIF orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.open(data / name)
+    picture.load()
+    picture.save(data / name, exif=exif)
+
+
+def test_sizes_of_the_turned_picture_are_recognised(data):
+    """`width` and `height` must not be corrected then: every box would be wrong."""
+    marked(data, "train/0001.jpg", 6)
+    content = json.loads((data / "train.json").read_text())
+    content["images"][1].update(width=80, height=100)
+    (data / "train.json").write_text(json.dumps(content))
+    found = of_check(verify(data).findings)
+    finding = found["annotated as turned by EXIF"]
+    assert (finding.level, finding.count) == ("error", 1)
+    assert finding.examples == ("train/0001.jpg: 100 x 80, annotated 80 x 100, orientation 6",)
+    assert "data_tools repair turns the pictures" in finding.message
+    assert "wrong size" not in found
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_mark_that_the_size_does_not_betray_is_a_warning(data, orientation):
+    marked(data, "train/0001.jpg", orientation)
+    finding = of_check(verify(data).findings)["EXIF rotation"]
+    assert (finding.level, finding.examples) == (
+        "warning", (f"train/0001.jpg: orientation {orientation}",),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("brightest", "is_dark"), [(4095, True), (60_000, False)])
+def test_16_bit_pictures_that_are_nearly_black(data, brightest, is_dark):
+    levels = np.linspace(0, brightest, 8000).reshape(80, 100).astype(np.uint16)
+    (data / "train/0001.jpg").write_bytes(cv2.imencode(".png", levels)[1].tobytes())
+    found = of_check(verify(data).findings)
+    assert ("dark 16-bit images" in found) is is_dark
+    if is_dark:
+        assert found["dark 16-bit images"].examples == (
+            "train/0001.jpg: brightest value 4095 of 65535",
+        )
+        assert "--set window=[0,4095]" in found["dark 16-bit images"].message
