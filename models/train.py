@@ -13,6 +13,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths, WorkPaths
 from data_tools.ground.run_names import RunName, build, checked_name
 from models.engine.config.resolve import resolve_config
+from models.engine.config.unfit import UNFIT, reason_of
 from models.engine.libraries.choice import training_of
 from models.engine.runs.files import FinishedFile, read_checked
 from models.engine.runs.folder import existing_run, read_run, refuse_other_data, sole_trainer
@@ -23,9 +24,6 @@ from models.engine.runs.training_data import TrainingData, read_training_data
 from models.engine.training.device import choose_device
 from models.engine.training.resuming.interrupt import Interruption
 from models.registry import get_model
-
-# What libraries raise where settings of the architecture do not fit together.
-UNFIT = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 
 def train(request: TrainRequest, console: Console) -> Mapping[str, Any]:
@@ -114,7 +112,7 @@ def _train_with(
                 raise
             raise UserError(
                 "the model does not work with the settings under `architecture` "
-                f"({type(error).__name__}: {str(error).partition(chr(10))[0][:200]})",
+                f"({reason_of(error)})",
                 where="--set architecture...",
                 expected="types, widths and options that fit together",
                 next_step="config.json of a run without such settings shows what fits",

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from rich.console import Console
 
 from data_tools.coco.dataset import CocoDataset, write_coco
+from data_tools.ground.paths import RunPaths
 from models.engine.runs.request import TrainRequest
 
 CATEGORIES = ({"id": 3, "name": "red"}, {"id": 7, "name": "green"})
@@ -92,3 +94,13 @@ def tiny_request(root: Path, *overrides: str, **options: object) -> TrainRequest
 def quiet_console() -> Console:
     """Return a console that writes into memory; `console.file.getvalue()` is what was said."""
     return Console(file=io.StringIO(), width=200)
+
+
+def train_tiny_yolox(root: Path) -> RunPaths:
+    """Write the data into `root`, train the tiny YOLOX for one epoch, return its run folder."""
+    from models.train import train
+
+    torch.set_num_threads(1)
+    write_tiny_data(root)
+    train(tiny_request(root, epochs=1), quiet_console())
+    return RunPaths(root / "work" / "runs" / "yolox" / "fold0")

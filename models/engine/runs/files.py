@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Len
+from annotated_types import Ge, Le, Len
 
 from data_tools.ground.declared.checking import OPEN, checked
 from data_tools.ground.declared.parsing import load_declared
@@ -42,6 +42,34 @@ class RunFile:
 
 
 @dataclass(frozen=True)
+class ResizeSettings:
+    """How a picture is brought to the model's size."""
+
+    __pydantic_config__ = OPEN
+
+    mode: Literal["keep_ratio", "letterbox", "stretch"]
+    pad_value: Annotated[int, Ge(0), Le(255)]
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """Of the changes of pictures, what predicting needs too."""
+
+    __pydantic_config__ = OPEN
+
+    resize: ResizeSettings
+
+
+@dataclass(frozen=True)
+class PerformanceSettings:
+    """Of how a model is computed, what predicting needs too."""
+
+    __pydantic_config__ = OPEN
+
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
 class ConfigFile:
     """`config.json`, as far as predicting and comparing go by it without building anything."""
 
@@ -52,7 +80,11 @@ class ConfigFile:
     category_ids: tuple[int, ...]
     image_size_wh: Annotated[tuple[Annotated[int, Ge(1)], ...], Len(2, 2)]
     architecture: dict[str, Any]
-    augment: dict[str, Any]
+    augment: AugmentSettings
+    performance: PerformanceSettings
+    precision: Literal["fp32", "bf16", "fp16"]
+    batch_size: Annotated[int, Ge(1)]
+    workers: Annotated[int, Ge(0)]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import RunPaths
+from models.engine.config.unfit import refusing_unfit
 from models.engine.detector import BuildDetector, Detector
 from models.engine.ops.freed_memory import freed_memory_kept
 from models.engine.runs.record import finish_run
@@ -28,7 +29,12 @@ from models.engine.training.distributed import (
 )
 from models.engine.training.loop import Trainer
 from models.engine.training.memory import is_out_of_memory
-from models.engine.training.resuming.checkpoint import load_checkpoint, load_last
+from models.engine.training.resuming.checkpoint import (
+    BEST_KEYS,
+    LAST_KEYS,
+    load_checkpoint,
+    load_last,
+)
 from models.engine.training.resuming.interrupt import InterruptRequest
 from models.engine.training.step import NonFiniteLossError
 from models.engine.training.watching.metrics_log import open_log, truncate_metrics
@@ -112,7 +118,7 @@ def _failure_of_another(run: PreparedRun, trainer: Trainer) -> Exception:
 
 
 def _saved_state(paths: RunPaths, display: Display) -> dict[str, Any] | None:
-    state, messages = load_last(paths)
+    state, messages = load_last(paths, keys=LAST_KEYS)
     for message in messages:
         display.message(message)
     if state is None:
@@ -122,7 +128,13 @@ def _saved_state(paths: RunPaths, display: Display) -> dict[str, Any] | None:
 
 def _resume(run: PreparedRun, trainer: Trainer, state: Mapping[str, Any] | None) -> None:
     if state is not None:
-        trainer.load(state)
+        with refusing_unfit(
+            "the checkpoint does not fit the run",
+            where=run.paths.last_checkpoint,
+            expected="the checkpoint that this run wrote",
+            next_step="put it back, or remove the folder and train again",
+        ):
+            trainer.load(state)
         position = trainer.position
         trainer.display.message(
             f"resuming in epoch {position.epoch + 1} after step {position.step}"
@@ -155,7 +167,7 @@ def _non_finite_report(run: PreparedRun, trainer: Trainer, error: NonFiniteLossE
 def _finish(run: PreparedRun, trainer: Trainer) -> Mapping[str, Any]:
     return finish_run(
         run.paths,
-        load_checkpoint(run.paths.best_checkpoint),
+        load_checkpoint(run.paths.best_checkpoint, keys=BEST_KEYS),
         parameters=sum(parameter.numel() for parameter in trainer.detector.parameters()),
         minutes_per_epoch=trainer.position.seconds / 60 / run.config["epochs"],
         peak_memory_mb=peak_memory_mb(trainer.stepper.device),

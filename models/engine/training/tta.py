@@ -15,6 +15,7 @@ from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.paths import RunPaths
 from data_tools.predictions.provenance import Provenance
 from data_tools.predictions.table import Predictions, predictions_from_rows
+from models.engine.config.unfit import refusing_unfit
 from models.engine.runs.folder import require_best_checkpoint
 
 if TYPE_CHECKING:
@@ -112,11 +113,29 @@ def load_trained(build: BuildDetector, paths: RunPaths, config: Mapping[str, Any
     """Return the detector with the weights of the run's best epoch.
 
     Raises:
-        UserError: there is no such checkpoint yet, or it cannot be read.
+        UserError: there is no such checkpoint yet, it cannot be read, or config and weights do not
+            fit together.
     """
-    from models.engine.training.resuming.checkpoint import load_checkpoint, load_weights
+    from models.engine.training.resuming.checkpoint import (
+        BEST_KEYS,
+        load_checkpoint,
+        load_weights,
+    )
 
     require_best_checkpoint(paths)
-    detector = build(config)
-    load_weights(detector, load_checkpoint(paths.best_checkpoint)["model"])
+    with refusing_unfit(
+        "the model cannot be built from the run's settings",
+        where=paths.config_json,
+        expected="the file as training wrote it",
+        next_step="put the file back, or train the run again",
+    ):
+        detector = build(config)
+    best = load_checkpoint(paths.best_checkpoint, keys=BEST_KEYS)
+    with refusing_unfit(
+        "the weights do not fit the model",
+        where=paths.best_checkpoint,
+        expected="weights of the model that config.json describes",
+        next_step="put the run's own files back, or train it again",
+    ):
+        load_weights(detector, best["model"])
     return detector.eval()

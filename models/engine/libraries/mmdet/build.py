@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from models.engine.libraries.mmdet import modules
+from models.engine.libraries.mmdet.declared_parts import check_parts
 from models.engine.libraries.mmdet.library import MODELS, ConfigDict, MMLogger
 
 
@@ -34,8 +35,13 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
 
 
 def build_architecture(architecture: Mapping[str, Any], class_count: int) -> nn.Module:
-    """Build an mmdet config dict for this many classes, without running its initialisation."""
+    """Build an mmdet config dict for this many classes, without running its initialisation.
+
+    Raises:
+        UserError: the config names something else than registered parts.
+    """
     modules.register()
+    check_parts(architecture)
     # Upstream's constructors change the dictionaries they are given.
     options = copy.deepcopy(dict(architecture))
     options["bbox_head"]["num_classes"] = class_count

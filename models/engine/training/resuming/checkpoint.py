@@ -7,6 +7,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,6 +21,17 @@ from models.engine.runs.after_kill import put_next_in_place
 # Raised by torch.load and zipfile on files that are cut off, overwritten, or no checkpoints.
 _UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError)
 FORMAT_VERSION = 1
+# What must stand in a checkpoint, and of which kind.
+BEST_KEYS: Mapping[str, type | tuple[type, ...]] = {"model": Mapping, "epoch": int, "val": Mapping}
+LAST_KEYS: Mapping[str, type | tuple[type, ...]] = {
+    "progress": Mapping,
+    "model": Mapping,
+    "optimizer": Mapping,
+    "scaler": Mapping,
+    "average": (Mapping, type(None)),
+    "random": list,
+    "micro_batch": int,
+}
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
@@ -50,11 +62,22 @@ def save_last(paths: RunPaths, state: dict[str, Any]) -> None:
     put_next_in_place(paths)
 
 
-def load_checkpoint(path: str | Path, *, map_location: str = "cpu") -> dict[str, Any]:
+def load_checkpoint(
+    path: str | Path,
+    *,
+    keys: Mapping[str, type | tuple[type, ...]] = MappingProxyType({}),
+    map_location: str = "cpu",
+) -> dict[str, Any]:
     """Read a checkpoint, tensors only (`weights_only=True`), after checking every byte's CRC.
 
+    Args:
+        path: the file.
+        keys: what must stand in it, and of which kind: `BEST_KEYS`, `LAST_KEYS`.
+        map_location: device of the tensors.
+
     Raises:
-        UserError: the file is missing, torn, or holds more than tensors and plain values.
+        UserError: the file is missing, torn, holds more than tensors and plain values, or lacks a
+            key.
     """
     path = Path(path)
     if not path.is_file():
@@ -65,7 +88,7 @@ def load_checkpoint(path: str | Path, *, map_location: str = "cpu") -> dict[str,
             damaged = archive.testzip()
         if damaged is not None:
             raise UserError(f"the checkpoint is damaged (part {damaged})", where=path)
-        return torch.load(path, map_location=map_location, weights_only=True)
+        state = torch.load(path, map_location=map_location, weights_only=True)
     except (zipfile.BadZipFile, *_UNREADABLE) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise UserError(
@@ -74,6 +97,28 @@ def load_checkpoint(path: str | Path, *, map_location: str = "cpu") -> dict[str,
             expected="a checkpoint that this kit wrote",
             next_step="it may have been cut off: use another one, or train again",
         ) from None
+    _check_keys(path, state, keys)
+    return state
+
+
+def _check_keys(path: Path, state: Any, keys: Mapping[str, type | tuple[type, ...]]) -> None:
+    if not isinstance(state, dict):
+        faults = [f"it holds a {type(state).__name__}"]
+    else:
+        faults = [
+            f"`{key}` is missing"
+            if key not in state
+            else f"`{key}` is a {type(state[key]).__name__}"
+            for key, kind in keys.items()
+            if not isinstance(state.get(key), kind) or key not in state
+        ]
+    if faults:
+        raise UserError(
+            f"this is no checkpoint of this kit: {'; '.join(faults)}",
+            where=path,
+            expected=f"a checkpoint with {', '.join(keys) or 'named entries'}",
+            next_step="use another one, or train again",
+        )
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
@@ -89,7 +134,9 @@ def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
         logging.disable(level)
 
 
-def load_last(paths: RunPaths) -> tuple[dict[str, Any] | None, list[str]]:
+def load_last(
+    paths: RunPaths, *, keys: Mapping[str, type | tuple[type, ...]] = MappingProxyType({})
+) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the newest readable checkpoint of a run, and messages about unreadable ones.
 
     Returns:
@@ -102,7 +149,7 @@ def load_last(paths: RunPaths) -> tuple[dict[str, Any] | None, list[str]]:
         if not path.is_file():
             continue
         try:
-            return load_checkpoint(path), messages
+            return load_checkpoint(path, keys=keys), messages
         except UserError as error:
             messages.append(f"{path}: {error.what}; falling back to the checkpoint before it")
     if messages:
