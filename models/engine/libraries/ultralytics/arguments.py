@@ -66,8 +66,17 @@ def training_arguments(config: Mapping[str, Any], device: str) -> dict[str, Any]
 
 
 def model_yaml(config: Mapping[str, Any]) -> str:
-    """Return the name of the YAML file, among ultralytics' own, that draws the network."""
-    return f"yolo11{config['architecture']['size']}.yaml"
+    """Return the name of the YAML file, among ultralytics' own, that draws the network.
+
+    Raises:
+        UserError: the size is none of them; it would choose another file, which may hold code.
+    """
+    size = config["architecture"].get("size")
+    if size not in SIZES:
+        raise UserError(
+            f"`architecture.size` is {str(size)[:80]!a}", expected=f"one of {', '.join(SIZES)}"
+        )
+    return f"yolo11{size}.yaml"
 
 
 def check_supported(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> None:

@@ -14,22 +14,32 @@ from ultralytics.utils.nms import non_max_suppression
 
 from data_tools.coco.dataset import read_coco
 from data_tools.ground.paths import RunPaths
+from models.engine.config.unfit import refusing_unfit
 from models.engine.data.eval_dataset import EvalDataset
 from models.engine.data.loader import eval_loader
 from models.engine.detector import DetectedBoxes
 from models.engine.libraries.ultralytics.arguments import model_yaml
+from models.engine.libraries.ultralytics.library_checkpoint import refuse_pickles
 from models.engine.training.evaluate import Detections, eval_dataset, to_detections
-from models.engine.training.resuming.checkpoint import load_checkpoint
+from models.engine.training.resuming.checkpoint import BEST_KEYS, load_checkpoint
 from models.engine.training.step import autocast
 from models.engine.training.tta import columns_of_views
 
 
 def predict(job: Mapping[str, Any], report: Callable[..., None]) -> None:
     """Detect in every view and write the boxes of all of them to one .npz file."""
+    refuse_pickles()
     config, device = job["config"], torch.device(job["device"])
     model = build_model(config).to(device)
-    best = load_checkpoint(RunPaths(Path(job["run"])).best_checkpoint)
-    model.load_state_dict(best["model"])
+    path = RunPaths(Path(job["run"])).best_checkpoint
+    best = load_checkpoint(path, keys=BEST_KEYS)
+    with refusing_unfit(
+        "the weights do not fit the model",
+        where=path,
+        expected="weights of the model that config.json describes",
+        next_step="put the run's own files back, or train it again",
+    ):
+        model.load_state_dict(best["model"])
     coco = read_coco(Path(job["coco_json"]))
 
     def detect_view(view: str) -> list[Detections]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 import ultralytics.data.base
 import ultralytics.data.utils
 import ultralytics.engine.trainer
@@ -21,14 +19,19 @@ from ultralytics.utils.patches import imread
 
 from data_tools.coco.dataset import read_coco
 from data_tools.ground.errors import UserError
-from data_tools.ground.files import whole_file
 from data_tools.ground.paths import RunPaths
-from models.engine.libraries.ultralytics.arguments import training_arguments
+from models.engine.libraries.ultralytics.arguments import model_yaml, training_arguments
 from models.engine.libraries.ultralytics.box_weights import BoxTable, number_boxes
 from models.engine.libraries.ultralytics.epoch_records import (
     forget_epochs,
     note_epoch,
     noted_epochs,
+)
+from models.engine.libraries.ultralytics.library_checkpoint import (
+    CheckpointReader,
+    read_state,
+    refuse_pickles,
+    save_state,
 )
 from models.engine.libraries.ultralytics.library_detection import detect
 from models.engine.libraries.ultralytics.library_loss import WeightedDetectionLoss
@@ -43,17 +46,20 @@ INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorb
 def train(job: Mapping[str, Any], report: Callable[..., None]) -> None:
     """Train to the last epoch, reporting `start`, `step` and `epoch` events."""
     keep_to_itself()
+    config = job["config"]
     folder = library_folder(RunPaths(Path(job["run"])))
     overrides = {
-        **training_arguments(job["config"], job["device"]),
+        **training_arguments(config, job["device"]),
         "data": str(folder / "dataset" / "data.yaml"),
         "project": str(folder),
         "name": "training",
     }
+    reader = CheckpointReader(model_yaml(config), len(config["classes"]), overrides)
+    setattr(ultralytics.engine.trainer, "load_checkpoint", reader)  # noqa: B010  # not exported
     last = folder / "training" / "weights" / "last.pt"
     if job["resume"] and last.is_file():
-        epochs = job["config"]["epochs"]
-        if _epochs_done(last) >= epochs:  # killed between the last epoch and the end of the run
+        epochs = config["epochs"]
+        if read_state(last)["epoch"] + 1 >= epochs:  # killed before the end of the run
             _report_end(folder, epochs, report)
             return
         overrides["resume"] = str(last)
@@ -70,7 +76,8 @@ def _report_end(folder: Path, epochs: int, report: Callable[..., None]) -> None:
 
 
 def keep_to_itself() -> None:
-    """Switch off what ultralytics would send or fetch, and its turning of images."""
+    """Switch off what ultralytics would send, fetch or unpickle, and its turning of images."""
+    refuse_pickles()
     settings.update({name: False for name in INTEGRATIONS})
     # Both would fetch files: a font for pictures that are not drawn, a network to test AMP with.
     for module, name, substitute in (
@@ -84,18 +91,6 @@ def keep_to_itself() -> None:
 def imread_as_stored(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
     """Read an image without applying its orientation tag: COCO boxes refer to the stored pixels."""
     return imread(path, flags | cv2.IMREAD_IGNORE_ORIENTATION)
-
-
-def _epochs_done(last: Path) -> int:
-    try:
-        # Written by this program into its own run folder: nobody else's file.
-        return int(torch.load(last, map_location="cpu", weights_only=False)["epoch"]) + 1
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"the checkpoint cannot be read ({str(error).partition('.')[0]})",
-            where=last,
-            next_step="remove that file: --resume then trains again from the first epoch",
-        ) from None
 
 
 class KitTrainer(DetectionTrainer):
@@ -218,13 +213,8 @@ class KitTrainer(DetectionTrainer):
         return {}, value
 
     def save_model(self) -> None:
-        """Write the checkpoint to resume from whole or not at all; upstream overwrites it."""
-        last = self.last
-        try:
-            with whole_file(last) as self.last:
-                super().save_model()
-        finally:
-            self.last = last
+        """Write the checkpoint to resume from, tensors only; upstream's would be unpickled."""
+        save_state(self.last, self)
 
     def final_eval(self) -> None:
         """Do nothing: the best epoch is scored already, and `last.pt` must stay resumable."""

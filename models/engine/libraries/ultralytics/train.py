@@ -135,11 +135,11 @@ class Recorder:
 
     def finish(self) -> Mapping[str, Any]:
         """Mark the run as finished and return the content of `finished.json`."""
-        from models.engine.training.resuming.checkpoint import load_checkpoint
+        from models.engine.training.resuming.checkpoint import BEST_KEYS, load_checkpoint
 
         return finish_run(
             self._run.paths,
-            load_checkpoint(self._run.paths.best_checkpoint),
+            load_checkpoint(self._run.paths.best_checkpoint, keys=BEST_KEYS),
             parameters=self._parameters,
             minutes_per_epoch=self._seconds / 60 / self._run.config["epochs"],
         )

@@ -159,7 +159,7 @@ def test_data_yaml_lists_the_classes_in_order(tmp_path):
     assert (content["train"], content["val"]) == ("images/train", "images/val")
 
 
-def test_only_three_files_of_the_project_import_ultralytics(repository):
+def test_only_four_files_of_the_project_import_ultralytics(repository):
     importing = set()
     for path in repository.glob("*/**/*.py"):
         if path.is_relative_to(repository / ".venv"):
@@ -170,8 +170,8 @@ def test_only_three_files_of_the_project_import_ultralytics(repository):
             if any(name.split(".")[0] == "ultralytics" for name in names):
                 importing.add(path.relative_to(repository).as_posix())
     folder = "models/engine/libraries/ultralytics/"
-    names = ("library_training.py", "library_loss.py", "library_detection.py")
-    assert importing == {f"{folder}{name}" for name in names}
+    names = ("checkpoint", "detection", "loss", "training")
+    assert importing == {f"{folder}library_{name}.py" for name in names}
 
 
 def test_the_kits_own_side_does_not_load_ultralytics(repository):
@@ -313,6 +313,16 @@ def test_killed_stopped_and_damaged_runs_go_on(tmp_path, repository):
     assert damaged.returncode == 2
     assert "the checkpoint cannot be read" in damaged.stderr
     assert "remove that file" in damaged.stderr
+    torch.save({"epoch": 0, "ema": Trap(tmp_path / "sprung")}, last)
+    strange = models_command(*options, cwd=tmp_path, repository=repository)
+    assert strange.returncode == 2
+    assert "the checkpoint cannot be read" in strange.stderr
+    assert not (tmp_path / "sprung").exists()
+    torch.save({"epoch": 0}, last)
+    lacking = models_command(*options, cwd=tmp_path, repository=repository)
+    assert lacking.returncode == 2
+    assert "`average` is missing" in lacking.stderr
+    assert str(last.resolve()) in lacking.stderr
     last.write_bytes(whole)
 
     done = models_command(*options, cwd=tmp_path, repository=repository)
