@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.terminal import message_text
 from data_tools.ground.version import VERSION
 
 # Operating-system refusals that the user can lift, with what to do about each.
@@ -23,11 +25,43 @@ _NEXT_STEP_OF_ERRNO = {
     errno.EEXIST: "a file stands where a folder is needed: move it, or choose another path",
     errno.ENOTDIR: "a file stands where a folder is needed: move it, or choose another path",
     errno.ENAMETOOLONG: "choose a shorter path",
+    errno.EFBIG: "files may not grow that large here: see `ulimit -f`, or choose another disk",
+    errno.ELOOP: "a link leads back to itself: give the file that is meant",
+    errno.EMFILE: "too few files may be open at once: raise `ulimit -n`, or use fewer --workers",
+    errno.ENFILE: "the system has too many files open: end other programs, then try again",
+    errno.EIO: "the disk does not answer rightly: check it, then try again from a copy",
+    errno.EBUSY: "another program holds it: end that program, then try again",
+    errno.ETXTBSY: "another program holds it: end that program, then try again",
+    errno.ESTALE: "the network disk lost it: mount it again, then try again",
+    errno.ENOTCONN: "the network disk lost it: mount it again, then try again",
+    errno.ENODEV: "the disk is gone: mount it again, then try again",
+    errno.ENXIO: "give a file, not a pipe or a device that nobody serves",
+    errno.ENOTEMPTY: "something else writes into that folder: end it, then try again",
+    errno.EXDEV: "choose an output folder on the same disk",
+    errno.ENOMEM: "give it more memory: end other programs, or use smaller batches and --workers",
+    errno.EAGAIN: "the system is out of processes or memory: end other programs, then try again",
 }
+INTERRUPTED_STATUS = 130
 
 
-def user_error_from_os_error(error: OSError) -> UserError | None:
-    """Return the message for a refusal of the operating system; None if it is no user's mistake."""
+def user_error_from(error: BaseException) -> UserError | None:
+    """Return the message for what the system refuses, or ran out of; None for any other error."""
+    if isinstance(error, MemoryError):
+        return UserError(
+            f"memory ran out ({error})" if str(error) else "memory ran out",
+            next_step=_NEXT_STEP_OF_ERRNO[errno.ENOMEM],
+        )
+    if isinstance(error, RecursionError):
+        return UserError(
+            "something in the input is nested too deeply",
+            expected="files as they are usually written, a few levels deep",
+        )
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from "):
+        # `Path.resolve` before Python 3.13.
+        where = str(error).removeprefix("Symlink loop from ").strip("'\"")
+        return user_error_from(OSError(errno.ELOOP, "too many levels of links", where))
+    if not isinstance(error, OSError):
+        return None
     next_step = _NEXT_STEP_OF_ERRNO.get(error.errno or 0)
     if next_step is None:
         return None
@@ -52,7 +86,7 @@ class UserErrorExit(click.ClickException):
     exit_code = 2
 
     def __init__(self, error: UserError) -> None:
-        super().__init__(str(error))
+        super().__init__(message_text(str(error)))
 
 
 class Command(click.Command):
@@ -117,13 +151,22 @@ class CommandGroup(click.Group):
         click.version_option(VERSION, prog_name="boxcamp")(self)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, turning mistakes into messages and leaving bugs their traceback."""
+        """Run the command, turning mistakes into messages and leaving bugs their traceback.
+
+        Ctrl-C ends it with status 130, a reader that left, as `| head` does, with status 1.
+        """
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            # What is still held back may meet a full disk, or a reader that left.
+            sys.stdout.flush()
+            return result
         except UserError as error:
             raise UserErrorExit(error) from error
-        except OSError as error:
-            user_error = user_error_from_os_error(error)
+        except KeyboardInterrupt:
+            click.echo("stopped by Ctrl-C", err=True)
+            raise click.exceptions.Exit(INTERRUPTED_STATUS) from None
+        except (OSError, MemoryError, RecursionError, RuntimeError) as error:
+            user_error = user_error_from(error)
             if user_error is None:
                 raise
             raise UserErrorExit(user_error) from error

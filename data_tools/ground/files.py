@@ -37,7 +37,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
                 os.fsync(written.fileno())
             temporary.replace(path)
     except OSError as error:
-        if error.filename is not None and _is_temporary_of(path, str(error.filename)):
+        # A refused write, unlike a refused opening, names no file.
+        if error.filename is None or _is_temporary_of(path, str(error.filename)):
             error.filename = str(path)  # the name that the user knows
         raise
 

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from data_tools.ground.files import refuse_overwriting, write_json
+from data_tools.ground.options.terminal import printable, printable_json
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def output_options(command: Callable[..., Result]) -> Callable[..., None]:
         elif callable(result.text):
             result.text()
         elif result.text:
-            click.echo(result.text)
+            click.echo(printable(result.text))
         if result.exit_status:
             raise SystemExit(result.exit_status)
 
@@ -82,7 +83,8 @@ def without_output_options(words: Sequence[str]) -> list[str]:
 
 def json_text(value: Any) -> str:
     """Return strict JSON for the terminal."""
-    return json.dumps(json_value(value), indent=2, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(json_value(value), indent=2, allow_nan=False, ensure_ascii=False)
+    return printable_json(text)
 
 
 def json_value(value: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+import subprocess
+import sys
 
 import click
 import pytest
@@ -42,6 +45,13 @@ def test_a_user_error_says_what_where_expected_and_next():
         (PermissionError(13, "Permission denied", "out.json"), "check the permissions"),
         (NotADirectoryError(20, "Not a directory", "f/out"), "a file stands where a folder"),
         (FileExistsError(17, "File exists", "f"), "a file stands where a folder"),
+        (OSError(errno.EFBIG, "File too large", "out.json"), "ulimit -f"),
+        (OSError(errno.ELOOP, "Too many levels", "link"), "a link leads back to itself"),
+        (OSError(errno.EMFILE, "Too many open files", "a.jpg"), "ulimit -n"),
+        (OSError(errno.ENFILE, "Too many open files", "a.jpg"), "end other programs"),
+        (OSError(errno.EIO, "Input/output error", "a.jpg"), "the disk does not answer"),
+        (OSError(errno.EBUSY, "Busy", "a.jpg"), "another program holds it"),
+        (OSError(errno.ESTALE, "Stale file handle", "a.jpg"), "mount it again"),
     ],
 )
 def test_refusals_of_the_system_are_users_mistakes(error, text):
@@ -52,9 +62,63 @@ def test_refusals_of_the_system_are_users_mistakes(error, text):
     assert "Traceback" not in result.stderr
 
 
-def test_a_bug_is_not_dressed_up():
-    result = CliRunner().invoke(group_raising(ZeroDivisionError("bug")), ["go"])
-    assert isinstance(result.exception, ZeroDivisionError)
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (MemoryError(), "memory ran out\n"),
+        (MemoryError("Unable to allocate 7.5 TiB"), "memory ran out (Unable to allocate 7.5 TiB)"),
+        (RecursionError("maximum recursion depth exceeded"), "nested too deeply"),
+        (RuntimeError("Symlink loop from '/data/link'"), "where:    /data/link"),
+    ],
+)
+def test_what_ran_out_is_a_message(error, text):
+    result = CliRunner().invoke(group_raising(error), ["go"])
+    assert result.exit_code == 2
+    assert text in result.stderr
+
+
+@pytest.mark.parametrize(
+    "bug", [ZeroDivisionError("bug"), RuntimeError("bug"), OSError(errno.EBADF, "bug")]
+)
+def test_a_bug_is_not_dressed_up(bug):
+    result = CliRunner().invoke(group_raising(bug), ["go"])
+    assert result.exception is bug
+
+
+def test_ctrl_c_ends_with_status_130():
+    result = CliRunner().invoke(group_raising(KeyboardInterrupt()), ["go"])
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == "stopped by Ctrl-C"
+
+
+@pytest.mark.parametrize("package", ["data_tools", "submit", "ensemble", "experiments", "models"])
+def test_a_reader_that_leaves_is_no_mistake(package, repository):
+    with subprocess.Popen(
+        [sys.executable, "-m", package, "--help"] if package != "models" else
+        [sys.executable, "-m", package, "list"],
+        cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() in (0, 1)
+
+
+def test_a_full_disk_behind_standard_output_is_a_message(repository):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "models", "list"],
+            cwd=repository, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_message_does_nothing_to_the_terminal():
+    error = UserError("\x1b[2Jgone", where="a\u202egpj.json")
+    result = CliRunner().invoke(group_raising(error), ["go"])
+    assert "\\x1b[2Jgone" in result.stderr
+    assert "a\\u202egpj.json" in result.stderr
 
 
 def test_an_unknown_command_is_answered_with_the_known_ones():

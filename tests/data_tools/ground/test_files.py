@@ -129,3 +129,12 @@ def test_an_output_that_is_an_input_is_refused(tmp_path, monkeypatch):
     for out in ("a.json", "./x/../a.json", "link.json"):
         with pytest.raises(UserError, match="would replace a file that is read"):
             refuse_overwriting([out], [tmp_path / "a.json"])
+
+
+@pytest.mark.parametrize("number", [errno.EFBIG, errno.ENOSPC, errno.EIO])
+def test_a_refused_write_names_the_output(tmp_path, number):
+    path = tmp_path / "out.json"
+    with pytest.raises(OSError) as caught, whole_file(path):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.filename == str(path)
+    assert not list(tmp_path.iterdir())
