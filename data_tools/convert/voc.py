@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from data_tools.convert.assemble import BoxEntry, ImageEntry, Imported, assemble, whole_pixels
 from data_tools.convert.picture_files import CUT, found_name, image_entry, is_hidden
@@ -104,10 +105,28 @@ def _box(element: ElementTree.Element, name: str, path: Path, zero_based: bool) 
 
 
 def _parse(path: Path) -> ElementTree.Element:
+    content = path.read_bytes()
     try:
-        return ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        _refuse_declarations(content, path)
+        return ElementTree.fromstring(content)
+    except (ElementTree.ParseError, expat.ExpatError, ValueError, LookupError) as error:
         raise UserError(f"the file is not valid XML ({error})", where=path) from None
+
+
+def _refuse_declarations(content: bytes, path: Path) -> None:
+    """Refuse a document type: its entities may unfold to gigabytes or name other files."""
+
+    def refuse(*_: object) -> None:
+        raise UserError(
+            "the file declares a document type",
+            where=path,
+            expected="VOC XML, which has no <!DOCTYPE ...>",
+            next_step="remove that declaration",
+        )
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(content, True)
 
 
 def _text(element: ElementTree.Element, key: str, path: Path) -> str:

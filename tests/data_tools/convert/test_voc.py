@@ -85,3 +85,40 @@ def test_a_box_that_begins_at_0_counts_from_0(root):
     assert caught.value.next_step == "add --zero-based"
     found = coco_from_voc(root, root, zero_based=True)
     assert found.dataset.boxes_xywh.tolist() == [[0, 21, 60, 59]]
+
+
+BOMB = (
+    "<!DOCTYPE a ["
+    + '<!ENTITY e0 "x">'
+    + "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 10}">' for n in range(9))
+    + "]><annotation><filename>&e9;</filename></annotation>"
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (BOMB.encode(), "declares a document type"),
+        (b'<!DOCTYPE a SYSTEM "/etc/passwd"><annotation/>', "declares a document type"),
+        (
+            b'<!DOCTYPE a [<!ENTITY f SYSTEM "a.jpg">]><annotation>&f;</annotation>',
+            "declares a document type",
+        ),
+        (BOMB.encode("utf-16"), "declares a document type"),
+        (b"", "not valid XML"),
+        (b"<annotation>", "not valid XML"),
+        (b'<?xml version="1.0" encoding="utf-7"?><annotation/>', "not valid XML"),
+        (b'<?xml version="1.0" encoding="none"?><annotation/>', "not valid XML"),
+        (b"<annotation><filename>\xff</filename></annotation>", "not valid XML"),
+        (b"<annotation><filename>&nothing;</filename></annotation>", "not valid XML"),
+        (b"\x00" * 64, "not valid XML"),
+    ],
+    ids=range(11),
+)
+def test_xml_that_is_damaged_or_meant_to_do_harm(root, content, fault):
+    path = root / "xml" / "a.xml"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=fault) as caught:
+        coco_from_voc(path.parent, root)
+    assert caught.value.where == str(path)
