@@ -43,6 +43,7 @@ MUTATORS: dict[str, Mutator] = {
     ".jpg": mutate_picture,
     ".png": mutate_picture,
 }
+REPOSITORY = str(Path(__file__).resolve().parents[2])
 # Their libraries start threads, so they work in a child.
 IN_A_CHILD = (".parquet", ".pt", ".jpg", ".png")
 
@@ -105,6 +106,7 @@ class Harness:
         """Point what libraries write on the side into the place."""
         os.environ["HOME"] = str(self.place.root / "home")
         os.environ["TMPDIR"] = str(self.place.root / "tmp")
+        os.environ["PYTHONPATH"] = REPOSITORY  # for the commands that start others
 
     def measured(self, line: Line) -> Line | None:
         """Return the line with what it reads and writes, None unless it ends well.

@@ -30,8 +30,8 @@ WRITING = os.O_WRONLY | os.O_RDWR
 # The file that vouches for the others of its folder: it may be there only when they are.
 MARKERS = ("split.json", "sample.json", "finished.json")
 APPENDED = "ledger.csv"
-# A lock stays by design, and event files are named after the moment and the process.
-UNCOMPARED = (".lock", "/tensorboard/")
+# A lock stays by design, logs tell what happened, and event files are named after the moment.
+UNCOMPARED = (".lock", "/tensorboard/", "/logs/")
 
 
 @dataclass

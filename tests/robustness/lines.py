@@ -10,6 +10,7 @@ import random
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -30,6 +31,8 @@ ADDED = {
     "data_tools sample": "--train-images 4 --test-images 2 --size 64",
     "submit score": "",
 }
+# They start the whole test suite, this one, or hours of training.
+NEVER = tuple(f"workflow {rule}" for rule in ("test", "torture", "lint", "reference", "train"))
 PREDICTIONS = (
     "work/ensemble/val.parquet", "work/runs/yolox/fold3/predictions/val.parquet",
     "work/ensemble/test.parquet", "work/submission.csv", "files/submission.csv.gz",
@@ -65,6 +68,9 @@ ensemble fuse work/ensemble/val.parquet work/runs/yolox/fold3/predictions/val.pa
 ensemble audit --members work/submission.csv --members files/results.json --truth \
     data/hidden/test_truth.json
 experiments list --work work
+workflow split DATA=data WORK=out/another
+workflow fuse DATA=data WORK=work FOLD=3 MEMBERS=tiny IOU=0.5
+workflow score DATA=data WORK=work FOLD=3 MEMBERS=tiny
 models train yolox --data data --fold 3 --scale smoke --name again --resume
 models predict work/runs/tiny/fold3 --split val --split test --data data
 models predict work/runs/tiny/fold3 --split val --out out/tiny.parquet
@@ -97,13 +103,16 @@ class Line:
     def may_write(self, name: str) -> bool:
         """Whether a name in the world is where this line writes when nothing is wrong."""
         folders = {str(Path(written).parent) for written in self.written} | {"out"}
-        return any(name == folder or name.startswith(f"{folder}/") for folder in folders - {"."})
+        allowed = (folders - {"."}) | set(filter(None, self.written))
+        return any(name == place or name.startswith(f"{place}/") for place in allowed)
 
 
 def candidate_lines(commands: Sequence[Command]) -> list[Line]:
     """Return every line worth trying, before any has been run."""
     lines = []
     for command in commands:
+        if command.name in NEVER:
+            continue
         for words in (*_examples(command), *_more(command)):
             lines.append(Line(command, _redirected(command, words)))  # noqa: PERF401 - two loops
     return lines
@@ -138,6 +147,17 @@ def _redirected(command: Command, words: list[str]) -> list[str]:
         moved.append(f"out/{Path(word).name}" if is_output else word)
         previous = word
     return moved + ADDED.get(command.name, "").split()
+
+
+def outputs(command: Command, words: Sequence[str]) -> list[str]:
+    """Return the words that say where a call is to write."""
+    names = {
+        name
+        for parameter in command.click_command.params
+        if isinstance(parameter, click.Option) and parameter.name in OUTPUTS
+        for name in parameter.opts
+    }
+    return [after for word, after in pairwise(words) if word in names]
 
 
 def expanded(arguments: Sequence[str], world: Path) -> list[str]:

@@ -12,7 +12,8 @@ VOLATILE = (
     "submitted", "time", "started", "finished", "second", "date", "created", "minutes", "resumed",
     "memory",
 )  # fmt: skip
-RUNS = "work/runs/"
+# Records here grow while a line goes on.
+GROWING = "work/"
 
 
 def equal(name: str, now: bytes | None, expected: bytes, volatile: bool) -> bool:
@@ -85,8 +86,8 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def is_between(name: str, content: bytes) -> bool:
-    """Whether a file of a run folder is whole, if only as of an earlier epoch."""
-    if RUNS not in name:
+    """Whether a file of the work folder is whole, if only as of an earlier step or epoch."""
+    if not name.startswith(GROWING):
         return False
     if name.endswith(".pt"):
         try:

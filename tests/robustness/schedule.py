@@ -19,7 +19,7 @@ from tests.robustness.forking import Limits, run_forked
 from tests.robustness.fuzzer import discover, fuzz_case
 from tests.robustness.harness import Harness
 from tests.robustness.killer import UndisturbedRuns, kill_case
-from tests.robustness.lines import Line
+from tests.robustness.lines import NEVER, Line
 from tests.robustness.numbers import SCORE, number_case, wrong_numbers
 from tests.robustness.training import toy_command
 from tests.robustness.warm import LIGHT, import_kit, load_kernels
@@ -113,7 +113,7 @@ def _forked(work: Callable[[], Tally], target: Path) -> tuple[int, Path]:
 
 def _heavy_worker(plan: Plan, commands: Sequence[Command]) -> Tally:
     chosen = [command for command in commands if command.package in HEAVY] + [toy_command()]
-    import_kit((*LIGHT, "models"))
+    import_kit((*LIGHT, *HEAVY))
     crew = _prepared(plan, "heavy", chosen, HEAVY_SHARES, trained=True)
     _say_missing(chosen, crew.lines)
     return _work(plan, crew, 0, 1)
@@ -195,7 +195,7 @@ def one_call(
 
 def _say_missing(commands: Sequence[Command], lines: Sequence[Line]) -> None:
     working = {line.command.name for line in lines}
-    missing = [command.name for command in commands if command.name not in working]
+    missing = [command.name for command in commands if command.name not in (*working, *NEVER)]
     if missing:
         _say(f"without a line that works: {', '.join(missing)}")
 

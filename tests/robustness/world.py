@@ -107,6 +107,7 @@ def build_world(*, trained: bool = False) -> None:
     Path("out").mkdir()
     if trained:
         _run(f"models train yolox --name tiny --fold {FOLD} --scale smoke {TINY_TRAINING}")
+        _run(f"workflow fuse DATA=data WORK=work FOLD={FOLD} MEMBERS=tiny")
 
 
 def _write_test_predictions(space: Workspace, name: str, truth: object, seed: int) -> None:
