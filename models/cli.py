@@ -103,6 +103,7 @@ def list_models() -> Result:
 @click.option("--name", help="Experiment; default: the model and what differs from its recipe.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint, if there is one.")
 @click.option("--wandb", is_flag=True, help="Also log to Weights & Biases (offline works).")
+@click.option("--skip-broken", is_flag=True, help="Train without pictures that do not decode.")
 @click.option("--allow-leak", is_flag=True, help="Train although the validation fold leaks.")
 @output_options
 def train(processes: int, **options: Any) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file
 from data_tools.ground.paths import DataPaths, RunPaths, WorkPaths
 from data_tools.predictions.files import require_parquet_name, write_predictions
-from data_tools.predictions.table import Predictions
+from data_tools.predictions.table import Predictions, predictions_from_rows
+from models.engine.data.picture_check import broken_pictures, refuse_broken, without_pictures
 from models.engine.libraries.choice import prediction_of
 from models.engine.runs.folder import read_config, read_run, run_provenance
 from models.engine.runs.training_data import require_images
@@ -75,10 +76,12 @@ def predict(request: PredictRequest, console: Console) -> PredictedFile:
     require_parquet_name(out)
     provenance = run_provenance(record, coco, views)
     device = choose_device(request.device)
+    broken = broken_pictures(coco, image_root)
+    _warn_of_broken(broken, len(coco.images), image_root, console)
     predictions, seconds = prediction_of(get_model(config["model"]).library)(
         paths,
         config,
-        coco,
+        without_pictures(coco, broken),
         image_root,
         views=views,
         provenance=provenance,
@@ -87,8 +90,41 @@ def predict(request: PredictRequest, console: Console) -> PredictedFile:
         workers=config["workers"] if request.workers is None else request.workers,
         console=console,
     )
+    predictions = _with_all_images(predictions, coco)
     write_predictions(out, predictions)
     return PredictedFile(out, predictions, seconds)
+
+
+def _warn_of_broken(
+    broken: Mapping[str, str], images: int, image_root: Path, console: Console
+) -> None:
+    """Say which pictures get an empty row: a night's predictions do not end because of them.
+
+    Raises:
+        UserError: not one picture can be decoded.
+    """
+    if len(broken) == images:
+        refuse_broken(broken, image_root)
+    for name, reason in broken.items():
+        console.print(
+            f"WARNING: {name}: {reason}; no boxes are predicted on it",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def _with_all_images(predictions: Predictions, coco: CocoDataset) -> Predictions:
+    """Return the same boxes in a table that lists every image of the dataset."""
+    if len(predictions.image_ids) == len(coco.images):
+        return predictions
+    return predictions_from_rows(
+        coco.image_ids,
+        predictions.image_id_of_row,
+        predictions.labels,
+        predictions.scores,
+        predictions.boxes_xyxy,
+        views=predictions.views,
+        provenance=predictions.provenance,
+    )
 
 
 def all_views(extra: Sequence[str]) -> tuple[str, ...]:

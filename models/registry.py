@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from data_tools.ground.errors import UserError
@@ -18,6 +19,8 @@ class ModelSpec:
         summary: what it is, in a few words.
         library: "mmdet", or "ultralytics" for those that run in a process of their own.
         licence: licence of the code that draws the network.
+        smallest_side_px: least width and height of `image_size_wh`, by scale, with its own neck:
+            below it some level of its features is empty.
         has_fpn_option: whether `--set neck=fpn` replaces its own neck.
     """
 
@@ -26,6 +29,7 @@ class ModelSpec:
     library: str
     licence: str
     has_fpn_option: bool = False
+    smallest_side_px: Mapping[str, int] = field(default_factory=lambda: {"full": 32, "smoke": 32})
 
     def recipe(self, scale: str) -> dict[str, Any]:
         """Return the deltas over the defaults of one scale, unmerged: `FULL` or `SMOKE`."""
@@ -40,7 +44,14 @@ MODELS: tuple[ModelSpec, ...] = (
     ModelSpec("tood_dcn", "TOOD with deformable convolution (DCNv2)", "mmdet", "Apache-2.0"),
     ModelSpec("retinanet", "RetinaNet, Swin-T, FPN", "mmdet", "Apache-2.0"),
     ModelSpec("yolox", "YOLOX-x, CSPDarknet, PAFPN", "mmdet", "Apache-2.0", has_fpn_option=True),
-    ModelSpec("ssd", "SSD512 network, VGG-16", "mmdet", "Apache-2.0", has_fpn_option=True),
+    ModelSpec(
+        "ssd",
+        "SSD512 network, VGG-16",
+        "mmdet",
+        "Apache-2.0",
+        has_fpn_option=True,
+        smallest_side_px={"full": 257, "smoke": 32},
+    ),
     ModelSpec("yolo11", "YOLO11 through ultralytics", "ultralytics", "AGPL-3.0"),
 )
 

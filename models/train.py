@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +15,8 @@ from data_tools.ground.paths import RunPaths, WorkPaths
 from data_tools.ground.run_names import RunName, build, checked_name
 from models.engine.config.resolve import resolve_config
 from models.engine.config.unfit import UNFIT, reason_of
+from models.engine.data.picture_check import broken_pictures, refuse_broken, without_pictures
+from models.engine.data.table import annotation_table
 from models.engine.libraries.choice import training_of
 from models.engine.runs.files import FinishedFile, read_checked
 from models.engine.runs.folder import existing_run, read_run, refuse_other_data, sole_trainer
@@ -91,7 +94,44 @@ def prepare(request: TrainRequest) -> tuple[PreparedRun, str]:
     state = existing_run(paths, config, resume=request.resume or not is_main_process())
     if state != "fresh":
         refuse_other_data(paths, data_record(request, data))
-    return PreparedRun(request, config, paths, data, device, state == "resume", leaked), state
+    if state == "finished":
+        return PreparedRun(request, config, paths, data, device, False, leaked), state
+    skipped = _skipped_pictures(request, data, None if state == "fresh" else read_run(paths))
+    data = replace(
+        data,
+        train=without_pictures(data.train, skipped),
+        val=without_pictures(data.val, skipped),
+    )
+    _refuse_training_on_nothing(data)
+    return PreparedRun(
+        request, config, paths, data, device, state == "resume", leaked, skipped
+    ), state
+
+
+def _skipped_pictures(
+    request: TrainRequest, data: TrainingData, record: Mapping[str, Any] | None
+) -> dict[str, str]:
+    """Return why pictures are left out, by name; a run that goes on leaves out the same."""
+    if record is not None:
+        return dict(record.get("skipped_pictures") or {})
+    broken: dict[str, str] = {}
+    for coco in (data.train, data.val):
+        broken |= broken_pictures(coco, data.image_root)
+    if not request.skip_broken:
+        refuse_broken(broken, data.image_root)
+    return broken
+
+
+def _refuse_training_on_nothing(data: TrainingData) -> None:
+    table = annotation_table(data.train)
+    if not len(table.labels):
+        reasons = [f"{n} {reason}" for reason, n in table.left_out.items() if n]
+        raise UserError(
+            f"there is no box left to train on ({', '.join(reasons)})",
+            where=data.train_path,
+            expected="boxes of a pixel and more inside their images",
+            next_step="python -m data_tools verify names what is wrong with them",
+        )
 
 
 def _train_with(
@@ -180,6 +220,8 @@ def _announce(run: PreparedRun, state: str, console: Console) -> None:
         lines.append("Full scale on the CPU: expect hours per epoch.")
     if request.resume and state == "fresh":
         lines.append("nothing to resume: starting afresh")
+    if run.skipped:
+        lines.append(f"{len(run.skipped)} broken pictures are left out; run.json names them")
     lines.append(f"run folder: {run.paths.root}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

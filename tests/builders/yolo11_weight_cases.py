@@ -53,6 +53,7 @@ def main() -> None:
         "losses": cases,
         "batches": weights_by_class(folder, model),
         "turned_shape": list(shape_of_turned_image(folder)),
+        "after_checking": after_checking(folder),
     }
     write_json(folder / "results.json", results)
 
@@ -64,6 +65,19 @@ def shape_of_turned_image(folder):
     tags[0x0112] = 6  # orientation: turn by 90 degrees
     image.save(folder / "turned.jpg", exif=tags)
     return library_training.ultralytics.data.base.imread(str(folder / "turned.jpg")).shape
+
+
+def after_checking(folder):
+    """Check a turned JPEG with bytes after its end mark; its size there, and whether it changed."""
+    path = folder / "images" / "trailer.jpg"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes((folder / "turned.jpg").read_bytes() + b"SEFT")
+    before = path.read_bytes()
+    label = folder / "trailer.txt"
+    label.write_text("0 .5 .5 .2 .2\n")
+    utilities = library_training.ultralytics.data.utils
+    found = utilities.verify_image_label((str(path), str(label), "", False, 2, 0, 0, False))
+    return {"shape": list(found[2]), "is_unchanged": path.read_bytes() == before}
 
 
 def losses(criterion, weights):
@@ -109,7 +123,13 @@ def weights_by_class(root, model):
     for split in ("train", "val"):
         write_split(coco, root / "data", folder, split)
     write_text(folder / "data.yaml", data_yaml(folder, config["classes"]))
-    job = {"config": config, "run": str(run.root), "val_json": str(root / "work/folds/val_0.json")}
+    val_json = root / "work/folds/val_0.json"
+    job = {
+        "config": config,
+        "run": str(run.root),
+        "val_json": str(val_json),
+        "val_image_ids": read_coco(val_json).image_ids.tolist(),
+    }
     overrides = {**training_arguments(config, "cpu"), "data": str(folder / "data.yaml"),
                  "project": str(folder.parent)}  # fmt: skip
     trainer = KitTrainer(job, lambda *_, **__: None, overrides)

@@ -178,8 +178,9 @@ def _frames(
             next_step="look at one: where its boxes fit the picture as programs show it, add "
             "--boxes shown",
         )
-    frame = given or next(iter(known), "stored")
-    return frames | dict.fromkeys(unclear, frame)
+    frame: Frame = given or ("shown" if "shown" in known else "stored")
+    frames.update((name, frame) for name in unclear)
+    return frames
 
 
 def _repaired(

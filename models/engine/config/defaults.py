@@ -67,6 +67,10 @@ def _pair(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and len(value) == 2 and all(map(is_valid, value))
 
 
+def _is_window(value: Any) -> bool:
+    return _pair(_at_least(0, whole=True))(value) and value[0] < value[1]
+
+
 def _is_ascending_list(value: Any) -> bool:
     if not isinstance(value, list) or not all(_at_least(1, whole=True)(each) for each in value):
         return False
@@ -80,6 +84,9 @@ SETTINGS: tuple[Setting, ...] = (
     # The run
     Setting("image_size_wh", [1024, 1024], "two whole numbers above 0",
             "width and height that images are resized into, pixels", _pair(COUNT)),
+    Setting("window", None, "two whole numbers, the second larger, or null",
+            "values of 16-bit pictures that become black and white; null: 0 and 65535",
+            _or_null(_is_window)),
     Setting("epochs", 24, "a whole number above 0", "passes over the training images", COUNT),
     Setting("batch_size", 4, "a whole number above 0",
             "images per optimizer step, over all GPUs", COUNT),

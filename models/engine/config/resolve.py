@@ -63,6 +63,8 @@ def resolve_config(
     given = [(key, value) for key, value in options.items() if value is not None]
     config["seed"] = seed
     config = apply_overrides(config, [*given, *pairs])
+    if neck == "own":
+        _refuse_small_images(config["image_size_wh"], spec, scale)
     config["augment"] = complete_augment(config["augment"])
     config["ema"] = config["ema"] if config["ema"]["momentum"] else None
     identity = {
@@ -72,6 +74,18 @@ def resolve_config(
         "category_ids": [int(category["id"]) for category in categories],
     }
     return {**identity, **config}
+
+
+def _refuse_small_images(size_wh: Sequence[int], spec: ModelSpec, scale: str) -> None:
+    smallest = spec.smallest_side_px[scale]
+    if min(size_wh) < smallest:
+        raise UserError(
+            f"{spec.name} at {scale} scale cannot take images of "
+            f"{size_wh[0]} x {size_wh[1]} pixels",
+            where="image_size_wh",
+            expected=f"{smallest} pixels or more on both sides",
+            next_step=f"--set image_size_wh=[{max(smallest, 512)},{max(smallest, 512)}]",
+        )
 
 
 def recipe_config(spec: ModelSpec, scale: str) -> dict[str, Any]:

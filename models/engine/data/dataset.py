@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class TrainDataset(Dataset[Sample]):
         image_size_wh: training size.
         seed: of the run, 0 or more.
         epochs: length of the run; augmentations close relative to its end.
+        window: values of 16-bit pictures that become black and white.
     """
 
     def __init__(
@@ -45,13 +46,14 @@ class TrainDataset(Dataset[Sample]):
         image_size_wh: tuple[int, int],
         seed: int,
         epochs: int,
+        window: Sequence[int] | None = None,
     ) -> None:
         self.table = annotation_table(coco)
         self.augment = complete_augment(augment)
         self.image_size_wh = (int(image_size_wh[0]), int(image_size_wh[1]))
         self.seed = seed
         self.planner = ScenePlanner(self.table, self.augment, self.image_size_wh, seed, epochs)
-        self.loader = PictureLoader(self.table, image_root, self.augment["cache_mb"] << 20)
+        self.loader = PictureLoader(self.table, image_root, self.augment["cache_mb"] << 20, window)
 
     def __len__(self) -> int:
         return len(self.table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 
 from data_tools.ground.errors import UserError
+from data_tools.pictures.facts import image_facts
+from data_tools.pictures.orientation import TURN_PICTURES, UPRIGHT, is_annotated_as_shown
 from models.engine.data.resample import average_down
 from models.engine.data.table import AnnotationTable
 
@@ -53,10 +56,16 @@ def choose_reduction(scale: float) -> int:
     return max(factor for factor in _READ_FLAGS if factor <= max(wanted, 1))
 
 
-def read_picture(path: Path, size_wh: tuple[int, int], reduction: int = 1) -> Picture:
+def read_picture(
+    path: Path,
+    size_wh: tuple[int, int],
+    reduction: int = 1,
+    window: tuple[int, int] | None = None,
+) -> Picture:
     """Decode an image file as three 8-bit channels.
 
-    Grey, 16-bit and transparent files are converted. An orientation tag is not applied: COCO boxes
+    Grey, 16-bit and transparent files are converted; 16-bit values to value / 256 where no window
+    is given. An orientation tag is not applied: COCO boxes
     refer to the pixels as stored. JPEG files are decoded at reduced size, which saves the decoder
     work; others are decoded in full and averaged.
 
@@ -64,13 +73,17 @@ def read_picture(path: Path, size_wh: tuple[int, int], reduction: int = 1) -> Pi
         path: the file.
         size_wh: width and height that the annotations state.
         reduction: 1, 2, 4 or 8, see `choose_reduction`.
+        window: values of 16-bit pictures that become 0 and 255; pictures of 8 bits stay as they
+            are.
 
     Raises:
-        UserError: the file is missing, unreadable or of another size.
+        UserError: the file is missing, cannot be decoded whole, or is of another size.
     """
     content = _read_bytes(path)
     factor = reduction if content[:2].tobytes() == b"\xff\xd8" else 1
     flags = _READ_FLAGS[factor] | cv2.IMREAD_IGNORE_ORIENTATION
+    if window is not None and factor == 1:
+        flags |= cv2.IMREAD_ANYDEPTH
     try:
         pixels = cv2.imdecode(content, flags) if len(content) else None
     except cv2.error:
@@ -80,10 +93,21 @@ def read_picture(path: Path, size_wh: tuple[int, int], reduction: int = 1) -> Pi
             "the image cannot be decoded",
             where=path,
             expected="a complete image file",
-            next_step="download the file again: it may have been cut off",
+            next_step="python -m data_tools repair DATA --out NEW saves what decodes of it; or put "
+            "the whole file there",
         )
+    if window is not None and pixels.dtype != np.uint8:
+        pixels = in_window(pixels, window)
     _check_size(pixels, size_wh, factor, content, path)
     return Picture(pixels, factor).reduced(reduction)
+
+
+def in_window(levels: np.ndarray, window: tuple[int, int]) -> np.ndarray:
+    """Return deep pixels as uint8: the window's ends become 0 and 255, what lies beyond is cut."""
+    low, high = window
+    return np.clip((levels.astype(np.float32) - low) * (255 / (high - low)), 0, 255).astype(
+        np.uint8
+    )
 
 
 def _read_bytes(path: Path) -> np.ndarray:
@@ -108,11 +132,29 @@ def _check_size(
         return
     full = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     full_height, full_width = (pixels if full is None else full).shape[:2]
-    raise wrong_size((full_width, full_height), size_wh, path)
+    orientation = image_facts(path.parent, path.name, pixels="none").orientation
+    raise wrong_size((full_width, full_height), size_wh, path, orientation)
 
 
-def wrong_size(found_wh: tuple[int, int], stated_wh: tuple[int, int], path: Path) -> UserError:
-    """Return the error for an image of another size than its annotations state."""
+def wrong_size(
+    found_wh: tuple[int, int], stated_wh: tuple[int, int], path: Path, orientation: int = UPRIGHT
+) -> UserError:
+    """Return the error for an image of another size than its annotations state.
+
+    Args:
+        found_wh: size of the pixels as stored.
+        stated_wh: `width` and `height`.
+        path: the file.
+        orientation: its EXIF orientation, 1 to 8.
+    """
+    if is_annotated_as_shown(stated_wh, found_wh, orientation):
+        return UserError(
+            f"the image is stored as {found_wh[0]} x {found_wh[1]} pixels and annotated as "
+            f"{stated_wh[0]} x {stated_wh[1]}, turned by its EXIF orientation {orientation}",
+            where=path,
+            expected="pixels stored as they were annotated",
+            next_step=TURN_PICTURES,
+        )
     return UserError(
         f"the image is {found_wh[0]} x {found_wh[1]} pixels, "
         f"its annotations say {stated_wh[0]} x {stated_wh[1]}",
@@ -168,9 +210,17 @@ class PictureLoader:
         table: the dataset.
         image_root: folder that file names are relative to.
         cache_bytes: memory for decoded images, divided among the worker processes.
+        window: of 16-bit pictures, see `read_picture`.
     """
 
-    def __init__(self, table: AnnotationTable, image_root: Path, cache_bytes: int) -> None:
+    def __init__(
+        self,
+        table: AnnotationTable,
+        image_root: Path,
+        cache_bytes: int,
+        window: Sequence[int] | None = None,
+    ) -> None:
+        self.window = None if window is None else (int(window[0]), int(window[1]))
         self.table, self.image_root, self.cache_bytes = table, Path(image_root), cache_bytes
         self._cache: PictureCache | None = None
 
@@ -214,4 +264,4 @@ class PictureLoader:
 
     def _read(self, index: int, reduction: int) -> Picture:
         path = self.image_root / str(self.table.file_names[index])
-        return read_picture(path, self.table.size_wh(index), reduction)
+        return read_picture(path, self.table.size_wh(index), reduction, self.window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,7 @@ class EvalDataset(Dataset[EvalSample]):
         view: name of a view, see `models.engine.data.views.parse_view`.
         resize_mode: `keep_ratio`, `letterbox` or `stretch`, as in training.
         pad_value: grey level of the letterbox.
+        window: values of 16-bit pictures that become black and white.
     """
 
     def __init__(
@@ -67,13 +69,14 @@ class EvalDataset(Dataset[EvalSample]):
         view: str = "plain",
         resize_mode: str = "keep_ratio",
         pad_value: int = 114,
+        window: Sequence[int] | None = None,
     ) -> None:
         self.view = parse_view(view)
         self.table = annotation_table(coco)
         scaled = [max(1, int(side * self.view.scale + 0.5)) for side in image_size_wh]
         self.target_wh = (scaled[0], scaled[1])
         self.resize_mode, self.pad_value = resize_mode, pad_value
-        self.loader = PictureLoader(self.table, image_root, cache_bytes=0)
+        self.loader = PictureLoader(self.table, image_root, cache_bytes=0, window=window)
 
     def __len__(self) -> int:
         return len(self.table)

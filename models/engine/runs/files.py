@@ -37,6 +37,7 @@ class RunFile:
     train_file_names: tuple[str, ...]
     teacher_file_names: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
+    skipped_pictures: dict[str, str] = field(default_factory=dict)
     seed: int | None = None
     minutes_per_epoch: Annotated[float, Ge(0)] | None = None
 

@@ -49,6 +49,7 @@ def open_run_folder(run: PreparedRun) -> None:
         "train_file_names": list(data.train.file_names),
         "teacher_file_names": list(teacher_file_names(data.train)),
         "leaked": list(run.leaked),
+        "skipped_pictures": dict(run.skipped),
     }
     clear_results(run.paths)
     write_json(run.paths.config_json, run.config)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class TrainRequest:
         resume: continue an unfinished run.
         device: "auto", "cpu" or "cuda".
         wandb: also log to Weights & Biases.
+        skip_broken: train without the pictures that cannot be decoded.
         allow_leak: train although the teachers of the pseudo-labels saw the validation fold.
         command: the command line, for the record.
     """
@@ -47,6 +49,7 @@ class TrainRequest:
     resume: bool = False
     device: str = "auto"
     wandb: bool = False
+    skip_broken: bool = False
     allow_leak: bool = False
     command: str = ""
 
@@ -63,6 +66,7 @@ class PreparedRun:
         device: "cpu" or "cuda".
         resume: continue from the last checkpoint.
         leaked: reasons why its validation score cannot be trusted.
+        skipped: why pictures are left out of training and validation, by file name.
     """
 
     request: TrainRequest
@@ -72,6 +76,7 @@ class PreparedRun:
     device: str
     resume: bool
     leaked: tuple[str, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -49,6 +49,13 @@ def read_training_data(
     for coco, purpose in ((data.train, "train on"), (data.val, "score with")):
         if not coco.annotations:
             raise UserError(f"there is no box to {purpose}", where=coco.source)
+        if coco.iscrowd.all():
+            raise UserError(
+                f"there is no box to {purpose}: all {len(coco.annotations)} are crowds",
+                where=coco.source,
+                expected="boxes with `iscrowd` 0",
+                next_step="export boxes instead of masks, or set `iscrowd` to 0",
+            )
     require_images(data.train, data_root)
     require_images(data.val, data_root)
     return data

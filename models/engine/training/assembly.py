@@ -131,6 +131,7 @@ def _train_dataset(run: PreparedRun) -> TrainDataset:
         config["image_size_wh"],
         config["seed"],
         config["epochs"],
+        config["window"],
     )
 
 

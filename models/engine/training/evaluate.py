@@ -62,6 +62,7 @@ def eval_dataset(
         view=view,
         resize_mode=resize["mode"],
         pad_value=resize["pad_value"],
+        window=config.get("window"),  # runs of earlier versions have none
     )
 
 

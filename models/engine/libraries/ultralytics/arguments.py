@@ -16,8 +16,8 @@ _PRECISION = {"fp32": False, "bf16": "bf16", "fp16": True}
 # Settings that reach ultralytics; a group stands for all of its keys.
 SUPPORTED = (
     "model", "scale", "classes", "category_ids", "seed",
-    "image_size_wh", "epochs", "batch_size", "precision", "workers", "init", "log", "checkpoint",
-    "performance",
+    "image_size_wh", "window", "epochs", "batch_size", "precision", "workers", "init", "log",
+    "checkpoint", "performance",
     "optimizer.type", "optimizer.lr", "optimizer.momentum", "optimizer.weight_decay",
     "schedule.warmup_epochs", "schedule.min_lr_ratio",
     "augment.flip", "augment.mosaic", "augment.mixup", "augment.close_mosaic_epochs",

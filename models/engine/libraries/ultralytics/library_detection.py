@@ -40,7 +40,7 @@ def predict(job: Mapping[str, Any], report: Callable[..., None]) -> None:
         next_step="put the run's own files back, or train it again",
     ):
         model.load_state_dict(best["model"])
-    coco = read_coco(Path(job["coco_json"]))
+    coco = read_coco(Path(job["coco_json"])).subset(job["image_ids"])
 
     def detect_view(view: str) -> list[Detections]:
         return detect(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import numpy as np
 import ultralytics.data.base
 import ultralytics.data.utils
 import ultralytics.engine.trainer
+from PIL import Image
 from torch import nn
 from ultralytics import settings
+from ultralytics.data.utils import IMG_FORMATS
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.patches import imread
 
 from data_tools.coco.dataset import read_coco
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths
+from models.engine.data.decode import in_window
 from models.engine.libraries.ultralytics.arguments import model_yaml, training_arguments
 from models.engine.libraries.ultralytics.box_weights import BoxTable, number_boxes
 from models.engine.libraries.ultralytics.epoch_records import (
@@ -45,8 +49,8 @@ INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorb
 
 def train(job: Mapping[str, Any], report: Callable[..., None]) -> None:
     """Train to the last epoch, reporting `start`, `step` and `epoch` events."""
-    keep_to_itself()
     config = job["config"]
+    keep_to_itself(config.get("window"))
     folder = library_folder(RunPaths(Path(job["run"])))
     overrides = {
         **training_arguments(config, job["device"]),
@@ -75,22 +79,49 @@ def _report_end(folder: Path, epochs: int, report: Callable[..., None]) -> None:
         report("start", epoch=epochs, **facts)
 
 
-def keep_to_itself() -> None:
-    """Switch off what ultralytics would send, fetch or unpickle, and its turning of images."""
+def keep_to_itself(window: Sequence[int] | None = None) -> None:
+    """Switch off what ultralytics would send, fetch or unpickle, and what it does to images.
+
+    Images are neither turned nor written anew.
+
+    Args:
+        window: values of 16-bit pictures that become black and white.
+    """
     refuse_pickles()
     settings.update({name: False for name in INTEGRATIONS})
     # Both would fetch files: a font for pictures that are not drawn, a network to test AMP with.
     for module, name, substitute in (
         (ultralytics.data.utils, "check_font", lambda *_: None),
         (ultralytics.engine.trainer, "check_amp", lambda *_: True),
-        (ultralytics.data.base, "imread", imread_as_stored),
+        (ultralytics.data.base, "imread", partial(imread_as_stored, window=window)),
+        (ultralytics.data.utils, "check_image", check_as_stored),
     ):
         setattr(module, name, substitute)
 
 
-def imread_as_stored(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
+def imread_as_stored(
+    path: str | Path, flags: int = cv2.IMREAD_COLOR, window: Sequence[int] | None = None
+) -> np.ndarray | None:
     """Read an image without applying its orientation tag: COCO boxes refer to the stored pixels."""
-    return imread(path, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    depth = 0 if window is None else cv2.IMREAD_ANYDEPTH
+    pixels = imread(path, flags | cv2.IMREAD_IGNORE_ORIENTATION | depth)
+    if pixels is None or window is None or pixels.dtype == np.uint8:
+        return pixels
+    return in_window(pixels, (window[0], window[1]))
+
+
+def check_as_stored(path: str) -> tuple[str, tuple[int, int]]:
+    """Return no message and an image's height and width as stored, in place of `check_image`.
+
+    Upstream writes JPEG files with bytes after their end mark anew, turned as EXIF says, while
+    their boxes are those of the stored pixels. Nothing is written here.
+    """
+    with Image.open(path) as image:
+        width, height = image.size
+        image_format = (image.format or "").lower()
+    assert width > 9 and height > 9, f"image size {width} x {height} is below 10 pixels"
+    assert image_format in IMG_FORMATS, f"image format {image_format!r}"
+    return "", (height, width)
 
 
 class KitTrainer(DetectionTrainer):
@@ -115,7 +146,7 @@ class KitTrainer(DetectionTrainer):
         self.job, self.report = job, report
         self.config = job["config"]
         self.paths = RunPaths(Path(job["run"]))
-        self.val = read_coco(Path(job["val_json"]))
+        self.val = read_coco(Path(job["val_json"])).subset(job["val_image_ids"])
         self.boxes: BoxTable | None = None  # only where some box has another weight than 1
         super().__init__(overrides=overrides)
         self.add_callback("on_train_start", type(self).announce)

@@ -47,6 +47,7 @@ def predict_yolo11(
         "config": dict(config),
         "run": str(paths.root.resolve()),
         "coco_json": str(_file_of(coco).resolve()),
+        "image_ids": coco.image_ids.tolist(),  # without those that are broken
         "image_root": str(image_root.resolve()),
         "device": device,
         "batch_size": batch_size,

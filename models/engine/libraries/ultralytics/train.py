@@ -100,6 +100,7 @@ def _job(run: PreparedRun) -> dict[str, Any]:
         "config": run.config,
         "run": str(run.paths.root.resolve()),
         "val_json": str(run.data.val_path.resolve()),
+        "val_image_ids": run.data.val.image_ids.tolist(),  # without those skipped as broken
         "image_root": str(run.data.image_root.resolve()),
         "device": run.device,
         "resume": run.resume,

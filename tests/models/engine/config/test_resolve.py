@@ -224,3 +224,17 @@ def test_every_setting_is_documented_with_its_default(repository):
         assert row in page, setting.key
     for name in model_names():
         assert f"models/{name}/README.md" in page
+
+
+@pytest.mark.parametrize(("side", "fits"), [(256, False), (257, True)])
+def test_images_that_are_too_small_for_a_model_are_refused(side: int, fits: bool) -> None:
+    """SSD's last features are empty below: it ended in a traceback."""
+    overrides = [f"image_size_wh=[{side},{side}]"]
+    if fits:
+        resolve_config("ssd", "full", categories=CATEGORIES, overrides=overrides)
+        return
+    with pytest.raises(
+        UserError, match="ssd at full scale cannot take images of 256 x 256"
+    ) as caught:
+        resolve_config("ssd", "full", categories=CATEGORIES, overrides=overrides)
+    assert caught.value.expected == "257 pixels or more on both sides"

@@ -182,3 +182,31 @@ def test_kept_pictures_cannot_be_written(tmp_path):
     loader = PictureLoader(table, tmp_path, 1 << 20)
     with pytest.raises(ValueError, match="read-only"):
         loader.load_shared(0, 1.0, kept_scale=1, decode_scale=1).pixels[0, 0] = 0
+
+
+def test_a_window_spreads_the_values_of_16_bits(tmp_path):
+    """12-bit values are 0 to 15 of 255 otherwise: nearly black."""
+    levels = np.array([[0, 1024, 2048, 4095]] * 4, np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), levels)
+    assert read_picture(tmp_path / "a.png", (4, 4)).pixels[0, :, 0].tolist() == [0, 4, 8, 15]
+    spread = read_picture(tmp_path / "a.png", (4, 4), 1, (0, 4095)).pixels
+    # 1024 / 4095 * 255 = 63.8, 2048 / 4095 * 255 = 127.5; cut to whole numbers.
+    assert spread.shape == (4, 4, 3)
+    assert spread[0, :, 0].tolist() == [0, 63, 127, 255]
+    narrow = read_picture(tmp_path / "a.png", (4, 4), 1, (1024, 2048)).pixels
+    assert narrow[0, :, 0].tolist() == [0, 0, 255, 255]
+
+
+def test_a_window_leaves_8_bits_alone(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.array([[0, 100, 255]] * 3, np.uint8))
+    pixels = read_picture(tmp_path / "a.png", (3, 3), 1, (0, 4095)).pixels
+    assert pixels[0, :, 0].tolist() == [0, 100, 255]
+
+
+def test_sizes_of_the_turned_picture_are_answered_with_what_turns_it(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    with pytest.raises(UserError, match="turned by its EXIF orientation 6") as caught:
+        read_picture(tmp_path / "a.jpg", (40, 60))
+    assert "data_tools repair DATA --out NEW turns the pictures" in caught.value.next_step

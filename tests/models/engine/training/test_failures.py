@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from data_tools.coco.dataset import read_coco, write_coco
 from data_tools.ground.errors import UserError
@@ -103,8 +105,61 @@ def test_corrupt_image_in_training(root: Path, tmp_path: Path, workers: int) -> 
     (here / "data" / "train" / "0003.png").write_bytes(b"not a picture")
     with pytest.raises(UserError) as caught:
         train(tiny_request(here, name="corrupt", workers=workers), quiet_console())
-    assert "train/0003.png" in str(caught.value)
-    assert not paths_of(here, "corrupt").finished_json.exists()
+    assert "1 pictures cannot be decoded whole: train/0003.png" in caught.value.what
+    assert "data_tools repair" in caught.value.next_step
+    assert "--skip-broken" in caught.value.next_step
+    assert not paths_of(here, "corrupt").root.exists()  # known before training begins
+
+
+def test_training_goes_on_without_broken_pictures_where_asked(root: Path, tmp_path: Path) -> None:
+    here = copy_of(root, tmp_path)
+    picture = here / "data" / "train" / "0003.png"
+    picture.write_bytes(picture.read_bytes()[:-40])
+    request = tiny_request(here, name="skipping", epochs=1)
+    train(dataclasses.replace(request, skip_broken=True), quiet_console())
+    record = json.loads(paths_of(here, "skipping").run_json.read_text())
+    assert list(record["skipped_pictures"]) == ["train/0003.png"]
+    assert "train/0003.png" not in record["train_file_names"]
+    assert len(record["train_file_names"]) == 11
+
+
+def test_a_broken_test_picture_gets_an_empty_row(root: Path, tmp_path: Path) -> None:
+    """A night's predictions once ended at the first of them."""
+    here = copy_of(root, tmp_path)
+    train(tiny_request(here, name="plain", epochs=1), quiet_console())
+    names = read_coco(here / "data" / "test.json").file_names
+    (here / "data" / names[1]).write_bytes(b"no picture")
+    console = Console(file=io.StringIO(), width=200)
+    request = PredictRequest(paths_of(here, "plain").root, "test", device="cpu", workers=0)
+    table = predict(request, console).predictions
+    assert len(table.image_ids) == len(names)
+    broken_id = read_coco(here / "data" / "test.json").images[1]["id"]
+    assert not (table.image_id_of_row == broken_id).any()
+    assert f"WARNING: {names[1]}: cannot be decoded" in console.file.getvalue()
+    for name in names:
+        (here / "data" / name).write_bytes(b"no picture")
+    with pytest.raises(UserError, match="cannot be decoded whole"):
+        predict(request, console)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"iscrowd": 1}, "there is no box to train on: all [0-9]+ are crowds"),
+        ({"bbox": [500, 500, 20, 20]}, "there is no box left to train on .*outside_image"),
+    ],
+)
+def test_training_on_nothing_is_refused(
+    root: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    here = copy_of(root, tmp_path)
+    path = here / "work" / "folds" / "train_0.json"
+    content = read_coco(path).as_dict()
+    content["annotations"] = [{**box, **change} for box in content["annotations"]]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=message):
+        train(tiny_request(here), quiet_console())
+    assert not (here / "work" / "runs").exists()
 
 
 def test_missing_image_before_anything_is_written(root: Path, tmp_path: Path) -> None:

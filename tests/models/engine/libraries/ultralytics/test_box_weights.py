@@ -122,6 +122,11 @@ def test_training_does_not_turn_images_that_boxes_refer_to_as_stored(results):
     assert results["turned_shape"] == [20, 40, 3]
 
 
+def test_pictures_with_bytes_after_their_end_are_not_written_anew(results) -> None:
+    """The library saved such JPEG files turned, while their boxes stayed."""
+    assert results["after_checking"] == {"shape": [20, 40], "is_unchanged": True}
+
+
 @pytest.fixture(scope="module")
 def losses(results):
     return results["losses"]
