@@ -1,15 +1,16 @@
-"""COCO results JSON (`[{image_id, category_id, bbox, score}]`), read and checked row by row."""
+"""COCO results JSON (`[{image_id, category_id, bbox, score}]`), checked row by row and joined."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from data_tools.coco.dataset import load_json
+from data_tools.coco.dataset import CocoDataset, load_json
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.notes import assume
 
 KEYS = ("image_id", "category_id", "bbox", "score")
 
@@ -22,19 +23,30 @@ class CocoResults:
         image_ids, labels: (N,) int64.
         boxes_xywh: (N, 4) float64 pixels.
         scores: (N,) float64.
+        joined_by_name: whether `image_id` was passed over because names say which image is meant.
     """
 
     image_ids: np.ndarray
     labels: np.ndarray
     boxes_xywh: np.ndarray
     scores: np.ndarray
+    joined_by_name: bool = False
 
 
-def read_coco_results(path: Path) -> CocoResults:
+def read_coco_results(path: Path, dataset: CocoDataset) -> CocoResults:
     """Read a results file (`.json` or `.json.gz`); numbers need not make sense, only be numbers.
 
+    Ultralytics names an image by the number in its file's name, or by the name without its ending,
+    and writes `file_name` beside it. Texts are joined by name; so is a file whose numbers are other
+    images of the dataset than its names say. Both are said.
+
+    Args:
+        path: the results.
+        dataset: the images that they are about.
+
     Raises:
-        UserError: the file is missing, no list, or an entry lacks a key or has no number there.
+        UserError: the file is missing, no list, or an entry lacks a key or has no number there, or
+            its names and ids cannot both be right and the names do not say which image is meant.
     """
     rows = load_json(path)
     if not isinstance(rows, list):
@@ -45,16 +57,71 @@ def read_coco_results(path: Path) -> CocoResults:
             raise UserError(
                 problem,
                 where=f"{path}, entry {position}",
-                expected="whole numbers `image_id` and `category_id`, `bbox` "
+                expected="`image_id`, a whole number `category_id`, `bbox` "
                 "[x, y, width, height], and a number `score`",
             )
+    image_ids, joined_by_name = _image_ids(rows, path, dataset)
     boxes_xywh = np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4)
     return CocoResults(
-        image_ids=np.array([int(row["image_id"]) for row in rows], dtype=np.int64),
+        image_ids=image_ids,
         labels=np.array([int(row["category_id"]) for row in rows], dtype=np.int64),
         boxes_xywh=boxes_xywh,
         scores=np.array([row["score"] for row in rows], dtype=np.float64),
+        joined_by_name=joined_by_name,
     )
+
+
+def _image_ids(
+    rows: list[dict[str, Any]], path: Path, dataset: CocoDataset
+) -> tuple[np.ndarray, bool]:
+    """Return the (N,) id of each row's image, and whether by name: texts, or names contradict."""
+    texts = [row["image_id"] for row in rows if isinstance(row["image_id"], str)]
+    named = [row for row in rows if isinstance(row.get("file_name"), str)]
+    of_name = _ids_by_name(dataset)
+    contradicting = 0
+    for row in named:
+        if not isinstance(row["image_id"], str):
+            place = dataset.index_of_image_id.get(int(row["image_id"]))
+            own = None if place is None else dataset.file_names[place]
+            contradicting += own is None or not _is_called(own, row["file_name"])
+    if not texts and not contradicting:
+        return np.array([int(row["image_id"]) for row in rows], dtype=np.int64), False
+    keys = [row.get("file_name", row["image_id"]) for row in rows]
+    unknown = [key for key in keys if not isinstance(key, str) or of_name.get(key) is None]
+    pairs = {(str(row["image_id"]), key) for row, key in zip(rows, keys, strict=True)}
+    one_to_one = len(pairs) == len({pair[0] for pair in pairs}) == len({pair[1] for pair in pairs})
+    if unknown or not one_to_one:
+        raise UserError(
+            f"{contradicting} boxes have an `image_id` that is another image than `file_name` says"
+            if contradicting
+            else f"{len(texts)} boxes have a text for `image_id`",
+            where=path,
+            expected=f"ids of {dataset.source}, or in every entry the name of one of its images"
+            + (f"; {unknown[0]!r} is none, or of several" if unknown else ""),
+            next_step="write the results again with the ids of that file",
+        )
+    assume(
+        f"{path}: {len(rows)} boxes are joined to their images by name: "
+        + (
+            f"{contradicting} have an `image_id` that is another image than `file_name` says"
+            if contradicting
+            else "`image_id` is a text"
+        )
+    )
+    return np.array([of_name[str(key)] for key in keys], dtype=np.int64), True
+
+
+def _ids_by_name(dataset: CocoDataset) -> dict[str, int | None]:
+    """Return the image id of each name, with and without folder and ending; None where of two."""
+    found: dict[str, int | None] = {}
+    for name, image_id in zip(dataset.file_names, dataset.image_ids.tolist(), strict=True):
+        for form in {PurePosixPath(name).name, PurePosixPath(name).stem}:
+            found[form] = None if form in found else image_id
+    return {**found, **dataset.image_id_of_file_name}
+
+
+def _is_called(own: str, name: str) -> bool:
+    return name in (own, PurePosixPath(own).name, PurePosixPath(own).stem)
 
 
 def _problem(row: Any) -> str | None:
@@ -64,6 +131,8 @@ def _problem(row: Any) -> str | None:
     if missing:
         return f"a result lacks `{missing[0]}`"
     for key in ("image_id", "category_id"):
+        if key == "image_id" and isinstance(row[key], str):
+            continue
         if not (_is_number(row[key]) and row[key] == row[key] // 1 and abs(row[key]) < 2**63):
             return f"`{key}` is {row[key]!r}"
     bbox = row["bbox"]

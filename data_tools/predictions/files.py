@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Lt
 
 from data_tools.coco.dataset import CocoDataset
+from data_tools.coco.fractions import look_like_fractions
 from data_tools.ground.boxes import xywh_to_xyxy
 from data_tools.ground.declared.checking import OPEN, checked
 from data_tools.ground.declared.parsing import Refusal, parse_json
@@ -104,7 +105,8 @@ def read_predictions(path: str | Path, dataset: CocoDataset | None = None) -> Pr
         Parquet: rows sorted by score. CSV and JSON: rows in file order (`row_order="file"`).
 
     Raises:
-        UserError: missing or broken file, or a file made for other images.
+        UserError: missing or broken file, a file made for other images, or boxes that look like
+            fractions.
     """
     path = Path(path)
     if not path.is_file():
@@ -119,10 +121,21 @@ def read_predictions(path: str | Path, dataset: CocoDataset | None = None) -> Pr
             next_step="give --images (or --truth)",
         )
     if path.name.endswith((".csv", ".csv.gz")):
-        return read_submission_csv(path, dataset)
-    if path.name.endswith((".json", ".json.gz")):
-        return _read_coco_results(path, dataset)
-    raise UserError("unknown kind of prediction file", where=path, expected=READABLE)
+        predictions = read_submission_csv(path, dataset)
+    elif path.name.endswith((".json", ".json.gz")):
+        predictions = _read_coco_results(path, dataset)
+    else:
+        raise UserError("unknown kind of prediction file", where=path, expected=READABLE)
+    # Our own Parquet is in pixels by its contract; a poor detector's boxes may all be tiny.
+    if look_like_fractions(predictions.boxes_xyxy, dataset.sizes_wh):
+        raise UserError(
+            f"all {len(predictions)} boxes look like fractions of the image",
+            where=path,
+            expected="boxes in pixels",
+            next_step="multiply them by the width and height of their image; `submit formats` "
+            "lists the format of Open Images, which is fractions",
+        )
+    return predictions
 
 
 def _read_parquet(path: Path, dataset: CocoDataset | None) -> Predictions:
@@ -213,7 +226,7 @@ def _check_dataset(
 
 
 def _read_coco_results(path: Path, dataset: CocoDataset) -> Predictions:
-    results = read_coco_results(path)
+    results = read_coco_results(path, dataset)
     return in_context(
         path,
         dataset.image_ids,

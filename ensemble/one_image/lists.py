@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from data_tools.coco.fractions import LARGEST_FRACTION
 from data_tools.ground.errors import UserError
 from ensemble.kernels.layout import Candidates, Clusters, empty_clusters
 
@@ -26,8 +27,8 @@ def checked_members(
     """Return each member's (n, 4) boxes, (n,) scores and (n,) int64 labels as new arrays.
 
     Raises:
-        FusionInputError: lengths that differ, numbers that are not finite, labels that are not
-            whole; the message names the member, counted from 1.
+        FusionInputError: lengths that differ, numbers that are not finite, boxes in pixels, labels
+            that are not whole; the message names the member, counted from 1.
     """
     lengths = [len(boxes_list), len(scores_list), len(labels_list)]
     if len(set(lengths)) != 1:
@@ -53,6 +54,12 @@ def _checked_member(
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise FusionInputError(
             f"member {number} has a box or score that is not finite", expected="finite numbers"
+        )
+    if boxes.max(initial=0) > LARGEST_FRACTION:
+        raise FusionInputError(
+            f"member {number} has a box that ends at {boxes.max():g}",
+            expected="boxes as fractions of the image, from 0 to 1",
+            next_step="divide x by the width of the image and y by its height",
         )
     whole = labels.astype(np.int64)
     if not np.array_equal(whole, labels):

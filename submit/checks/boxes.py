@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data_tools.coco.fractions import look_like_fractions
 from data_tools.ground.findings import Finding
 from submit.checks.findings import Subject, finding
 
@@ -86,10 +87,9 @@ def outside(subject: Subject) -> Iterator[Finding]:
 
 def looks_normalised(subject: Subject) -> Iterator[Finding]:
     """Coordinates that look like fractions in a format of pixels."""
-    boxes = subject.raw.boxes_xyxy
-    if not len(boxes) or subject.format.normalised:
-        return
-    if np.nanmax(boxes, initial=-np.inf) <= 2 and subject.dataset.sizes_wh.min() > 8:
+    boxes, sizes = subject.raw.boxes_xyxy, subject.dataset.sizes_wh
+    finite = np.isfinite(boxes).all(axis=1)
+    if not subject.format.normalised and look_like_fractions(boxes[finite], sizes):
         message = "all {} boxes end within 2 pixels of the corner: they look normalised to [0, 1]"
         yield finding("error", "normalised", message, (len(boxes), ()))
 

@@ -26,13 +26,14 @@ READING_CHECKS: tuple[Check, ...] = (
     boxes.labels,
     boxes.scores,
     boxes.empty_boxes,
+    boxes.looks_normalised,
     rows.missing_images,
 )
 FURTHER_CHECKS: tuple[Check, ...] = (
     boxes.no_classes,
     boxes.outside,
-    boxes.looks_normalised,
     boxes.emptiness,
+    rows.wrong_ids,
     rows.image_order,
     rows.column_order,
     rows.spaces,

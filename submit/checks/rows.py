@@ -30,6 +30,16 @@ def unknown_images(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def wrong_ids(subject: Subject) -> Iterator[Finding]:
+    """COCO results whose ids are other images than their names: a server goes by the ids."""
+    if subject.raw.joined_by_name:
+        message = (
+            "{} boxes have an `image_id` that is not the id of the image they name; a server goes "
+            "by the id (`submit write --format coco` writes the right ones)"
+        )
+        yield finding("error", "wrong_image_ids", message, (len(subject.raw.scores), ()))
+
+
 def missing_images(subject: Subject) -> Iterator[Finding]:
     """Images without a row."""
     if subject.format.row_per != "image" and not subject.format.empty:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ class RawSubmission:
         boxes_xyxy: (N, 4) float64 pixels; NaN likewise, and where the image is unknown.
         sides_wh: (N, 2) float64 widths and heights in pixels, where the format has those.
         not_a_number: (N,) bool, boxes with a text that is no number (nan and inf are numbers).
+        joined_by_name: whether the `image_id`s of COCO results say other images than their names.
     """
 
     columns: tuple[str, ...]
@@ -53,6 +54,7 @@ class RawSubmission:
     boxes_xyxy: np.ndarray
     sides_wh: np.ndarray | None
     not_a_number: np.ndarray
+    joined_by_name: bool = False
 
 
 def read_raw(
@@ -139,7 +141,7 @@ def _raw_of_coco_results(
 ) -> RawSubmission:
     import polars as pl
 
-    results = read_coco_results(path)
+    results = read_coco_results(path, dataset)
     names = list(map(str, results.image_ids.tolist()))
     unique = list(dict.fromkeys(names))
     row_of_name = {name: row for row, name in enumerate(unique)}
@@ -152,7 +154,8 @@ def _raw_of_coco_results(
     }
     counts = np.bincount(row_of_box, minlength=len(unique)) * len(columns)
     by_id = SubmissionFormat(name=submission_format.name, image_key="id", row_per="coco_json")
-    return _raw((), unique, None, counts, row_of_box, columns, by_id, dataset)
+    raw = _raw((), unique, None, counts, row_of_box, columns, by_id, dataset)
+    return replace(raw, joined_by_name=results.joined_by_name)
 
 
 def _raw(

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from data_tools.ground.files import refuse_overwriting, write_json
+from data_tools.ground.options.notes import collected_notes
 from data_tools.ground.options.terminal import printable, printable_json
 
 
@@ -54,13 +55,17 @@ def output_options(command: Callable[..., Result]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*arguments: Any, as_json: bool, json_out: Path | None, **options: Any) -> None:
         refuse_overwriting([json_out], _paths_in([*arguments, *options.values()]))
-        with stdout_to_stderr() if as_json else contextlib.nullcontext():
+        hidden = stdout_to_stderr() if as_json else contextlib.nullcontext()
+        with hidden, collected_notes() as notes:
             result = command(*arguments, **options)
+        for note in notes:
+            click.echo(printable(f"note: {note}"), err=True)
+        value = _with_notes(result.value, notes)
         if json_out is not None:
             refuse_overwriting([json_out], result.files)
-            write_json(json_out, json_value(result.value))
+            write_json(json_out, json_value(value))
         if as_json:
-            click.echo(json_text(result.value))
+            click.echo(json_text(value))
         elif callable(result.text):
             result.text()
         elif result.text:
@@ -69,6 +74,15 @@ def output_options(command: Callable[..., Result]) -> Callable[..., None]:
             raise SystemExit(result.exit_status)
 
     return run
+
+
+def _with_notes(value: Any, notes: Sequence[str]) -> Any:
+    """Return the value with what was assumed under `notes`, if it is an object."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if not notes or not isinstance(value, Mapping):
+        return value
+    return {**value, "notes": [*value.get("notes", ()), *notes]}
 
 
 def without_output_options(words: Sequence[str]) -> list[str]:

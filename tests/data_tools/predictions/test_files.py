@@ -137,3 +137,12 @@ def test_files_that_do_not_list_their_images_need_the_dataset(tmp_path):
     (tmp_path / "a.json").write_text("[]")
     with pytest.raises(UserError, match="does not say which images"):
         read_predictions(tmp_path / "a.json")
+
+
+def test_boxes_as_fractions_are_refused_in_csv_and_results(tmp_path):
+    name = IMAGES.file_names[0]
+    (tmp_path / "a.json").write_text(json.dumps([{**RESULT, "bbox": [0.1, 0.2, 0.3, 0.4]}]))
+    (tmp_path / "a.csv").write_text(f"PredictionString,image_id\n3 0.9 0.1 0.2 0.4 0.6,{name}\n")
+    for file in ("a.json", "a.csv"):
+        with pytest.raises(UserError, match="all 1 boxes look like fractions of the image"):
+            read_predictions(tmp_path / file, IMAGES)
