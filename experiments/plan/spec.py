@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_tools.ground.errors import UserError
 from data_tools.ground.nested import merged
-from data_tools.ground.run_names import checked_name
 from experiments.plan.spec_file import (
     BASE_ARM,
-    NETWORK_KEYS,
-    checked_budget,
-    checked_seeds,
-    checked_unavoidable,
     load_with_parents,
+    refuse_faults,
+    stated_differences,
 )
 
 
@@ -105,69 +101,44 @@ def read_experiment(
         minutes: trains every arm for that time instead; the name then says so (`mosaic-30min`).
 
     Raises:
-        UserError: missing or broken file, unknown key, wrong type, or an arm that states no
-            difference or more than one.
+        UserError: missing or broken file, unknown key, wrong type, or keys that do not go
+            together, such as an arm that states no difference or more than one.
     """
     path = Path(path)
     content = load_with_parents(path)
     if minutes is not None:
         content = {**content, "equal": "minutes", "minutes": minutes}
-    base_settings = content.get("base") or {}
-    if "model" not in base_settings:
-        raise UserError("the base names no model", where=path, expected="base: {model: tood}")
-    stated_of_arm = content.get("arms")
-    if not stated_of_arm:
-        raise UserError(
-            "the experiment has no arms",
-            where=path,
-            expected="arms: {mosaic: {mosaic: 0.5}}, each with its single difference",
-        )
+    refuse_faults(content, path)
+    base_settings = content["base"]
     natural_scale = base_settings.get("scale", "full")
     if scale is not None:
         base_settings = {**base_settings, "scale": scale}
     arms = [Arm(BASE_ARM, _settings(base_settings), {})]
-    excused = checked_unavoidable(content, path)
+    excused = content.get("unavoidable", {})
     arms += [
-        _arm(name, stated, base_settings, excused.get(name, {}), path)
-        for name, stated in stated_of_arm.items()
+        Arm(
+            name,
+            _settings(merged(base_settings, stated)),
+            stated_differences(stated),
+            excused.get(name, {}),
+        )
+        for name, stated in content["arms"].items()
     ]
     renamed = [scale] if scale is not None and scale != natural_scale else []
+    equal = content.get("equal", "epochs")
     parts = [path.stem, *renamed, *([f"{minutes:g}min"] if minutes else [])]
     return Experiment(
         name="-".join(parts),
         question=content.get("question", "").strip(),
         arms=tuple(arms),
         held=tuple(content.get("held", ())),
-        seeds=checked_seeds(content, path),
+        seeds=tuple(content.get("seeds", [42])),
+        equal=equal,
+        minutes=None if equal == "epochs" else content["minutes"],
         source=path,
-        **checked_budget(content, path),
     )
 
 
 def _settings(values: Mapping[str, Any]) -> Settings:
     plain = {key: value for key, value in values.items() if key != "set"}
     return Settings(**plain, overrides=dict(values.get("set") or {}))
-
-
-def _arm(
-    name: str,
-    stated: Mapping[str, Any],
-    base: Mapping[str, Any],
-    unavoidable: Mapping[str, str],
-    path: Path,
-) -> Arm:
-    if name == BASE_ARM or "-seed" in name:
-        raise UserError(f"an arm cannot be called {name!r}", where=path, expected="another name")
-    checked_name(name, what="the arm", where=path)
-    flat = {key: value for key, value in stated.items() if key != "set"}
-    flat.update({f"set {key}": value for key, value in (stated.get("set") or {}).items()})
-    # A detector with another neck is still one change: that of the network.
-    stated_factors = {"model" if key.startswith(NETWORK_KEYS) else key for key in flat}
-    if len(stated_factors) != 1:
-        raise UserError(
-            f"arm {name!r} states {len(stated_factors)} differences: {', '.join(flat) or 'none'}",
-            where=path,
-            expected="exactly one difference from the base per arm",
-            next_step="give each difference an arm of its own",
-        )
-    return Arm(name, _settings(merged(base, stated)), flat, unavoidable)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,8 +11,10 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from data_tools.ground.declared.checking import EXACT, checked
 from data_tools.ground.declared.parsing import load_declared
+from data_tools.ground.declared.wording import Fault, message_of
 from data_tools.ground.errors import UserError
 from data_tools.ground.nested import merged
+from data_tools.ground.run_names import checked_name
 
 BASE_ARM = "base"
 NETWORK_KEYS = ("model", "set neck", "set architecture.")
@@ -100,34 +102,60 @@ def _load_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def checked_unavoidable(content: Mapping[str, Any], path: Path) -> dict[str, dict[str, str]]:
-    """Return arm -> factor -> reason; `UserError` for an arm that does not exist."""
-    excused: dict[str, dict[str, str]] = content.get("unavoidable", {})
-    for name in excused:
-        if name not in content["arms"]:
-            raise UserError(
-                f"`unavoidable` names {name!r}, which is no arm",
-                where=path,
-                expected=f"one of {', '.join(content['arms'])}",
-            )
-    return excused
+def refuse_faults(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse keys that are each right but do not go together.
 
-
-def checked_seeds(content: Mapping[str, Any], path: Path) -> tuple[int, ...]:
-    """Return the seeds; `UserError` for one that stands twice."""
-    seeds = content.get("seeds", [42])
-    if len(set(seeds)) != len(seeds):
-        raise UserError(f"`seeds` is {seeds!r}", where=path, expected="each seed once")
-    return tuple(seeds)
-
-
-def checked_budget(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return `equal` and `minutes`; `UserError` where the minutes to share are missing."""
-    equal, minutes = content.get("equal", "epochs"), content.get("minutes")
-    if equal == "minutes" and minutes is None:
+    Raises:
+        UserError: all faults in one message: no model, no arms, arms with a wrong name or not
+            exactly one difference, reasons for no arm, a seed twice, no minutes to share.
+    """
+    faults = [*_arm_faults(content), *_other_faults(content)]
+    if faults:
         raise UserError(
-            "the arms share their training time, but `minutes` is missing",
+            message_of([Fault((), text) for text in faults]),
             where=path,
-            expected="minutes: 30 (training time of each run)",
+            next_step="docs/experiments.md describes the keys",
         )
-    return {"equal": equal, "minutes": None if equal == "epochs" else minutes}
+
+
+def stated_differences(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an arm states, the keys of its `set` as `set KEY`."""
+    flat = {key: value for key, value in stated.items() if key != "set"}
+    return flat | {f"set {key}": value for key, value in (stated.get("set") or {}).items()}
+
+
+def _arm_faults(content: Mapping[str, Any]) -> Iterator[str]:
+    arms = content.get("arms")
+    if not arms:
+        yield "the experiment has no arms, expected arms: {mosaic: {mosaic: 0.5}}"
+        return
+    for name, stated in arms.items():
+        if name == BASE_ARM or "-seed" in name:
+            yield f"an arm cannot be called {name!r}"
+        else:
+            try:
+                checked_name(name, what="the arm")
+            except UserError as error:
+                yield f"{error.what}, expected {error.expected}"
+        flat = stated_differences(stated)
+        # A detector with another neck is still one change: that of the network.
+        factors = {"model" if key.startswith(NETWORK_KEYS) else key for key in flat}
+        if len(factors) != 1:
+            yield (
+                f"arm {name!r} states {len(factors)} differences: {', '.join(flat) or 'none'}, "
+                "expected exactly one difference from the base; give each an arm of its own"
+            )
+    for name in content.get("unavoidable", {}):
+        if name not in arms:
+            known = ", ".join(arms)
+            yield f"`unavoidable` names {name!r}, which is no arm, expected one of {known}"
+
+
+def _other_faults(content: Mapping[str, Any]) -> Iterator[str]:
+    if "model" not in (content.get("base") or {}):
+        yield "the base names no model, expected base: {model: tood}"
+    seeds = content.get("seeds", [])
+    if len(set(seeds)) != len(seeds):
+        yield f"`seeds` is {seeds!r}, expected each seed once"
+    if content.get("equal") == "minutes" and content.get("minutes") is None:
+        yield "the arms share their training time, but `minutes` is missing (of each run)"

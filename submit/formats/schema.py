@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 
 from data_tools.ground.declared.checking import EXACT, checked
+from data_tools.ground.declared.wording import Fault, message_of
 from data_tools.ground.errors import UserError
 
 FIELDS = ("label", "score", "xmin", "ymin", "xmax", "ymax", "width", "height", "xcenter", "ycenter")
@@ -89,46 +90,60 @@ def checked_formats(blocks: Any, path: Path) -> dict[str, SubmissionFormat]:
     formats = {
         name: SubmissionFormat(name=name, **vars(block)) for name, block in described.items()
     }
-    for name, one in formats.items():
-        if one.row_per != "coco_json":
-            _check_columns(one, f"{path}, format {name!r}")
+    faults = [
+        Fault((name,), f"format {name!r}: {text}")
+        for name, one in formats.items()
+        if one.row_per != "coco_json"
+        for text in _column_faults(one)
+    ]
+    if faults:
+        raise UserError(
+            message_of(faults),
+            where=path,
+            next_step="submit/formats/formats.yaml shows columns and fields that go together",
+        )
     return formats
 
 
-def _check_columns(result: SubmissionFormat, where: str) -> None:
-    unknown = [field for field in result.fields if field not in FIELDS]
+def _column_faults(one: SubmissionFormat) -> list[str]:
+    """Say which of `fields`, `columns` and `empty` do not go together."""
+    return [*_field_faults(one), *_header_faults(one), *_empty_faults(one)]
+
+
+def _field_faults(one: SubmissionFormat) -> list[str]:
+    unknown = [field for field in one.fields if field not in FIELDS]
     if unknown:
-        raise UserError(
-            f"`fields` has {unknown[0]!r}", where=where, expected=f"some of {', '.join(FIELDS)}"
-        )
-    box_fields = [field for field in result.fields if field not in ("label", "score")]
-    if set(box_fields) not in BOX_FIELDS or "score" not in result.fields:
-        raise UserError(
-            f"`fields` is {', '.join(result.fields)}",
-            where=where,
-            expected="`score` and a box: xmin ymin xmax ymax, xmin ymin width height, or "
-            "xcenter ycenter width height",
-        )
-    needed = [result.image_column]
-    if result.row_per == "image":
-        needed.append(result.prediction_column)
-        valid = sorted(result.columns) == sorted(needed)
+        return [f"`fields` has {unknown[0]!r}, expected some of {', '.join(FIELDS)}"]
+    box_fields = [field for field in one.fields if field not in ("label", "score")]
+    is_repeated = len(set(one.fields)) != len(one.fields)
+    if is_repeated or set(box_fields) not in BOX_FIELDS or "score" not in one.fields:
+        return [
+            f"`fields` is {', '.join(one.fields)}, expected `score` and a box, each once: "
+            "xmin ymin xmax ymax, xmin ymin width height, or xcenter ycenter width height"
+        ]
+    return []
+
+
+def _header_faults(one: SubmissionFormat) -> list[str]:
+    needed = [one.image_column]
+    if one.row_per == "image":
+        needed.append(one.prediction_column)
+        valid = sorted(one.columns) == sorted(needed)
     else:
-        valid = result.image_column in result.columns
-        valid = valid and len(result.columns) == len(result.fields) + 1
-    unique = all(len(set(names)) == len(names) for names in (result.fields, result.columns))
-    if not (valid and unique):
-        raise UserError(
-            f"`columns` is {', '.join(result.columns)}",
-            where=where,
-            expected=f"the columns {', '.join(needed)}"
-            + (" and one for each field" if result.row_per == "box" else "")
-            + ", each once",
-        )
-    words = len(result.empty.split())
-    if result.row_per == "box" and words not in (0, len(result.fields)):
-        raise UserError(
-            f"`empty` is {result.empty!r}",
-            where=where,
-            expected=f"a word for each of the {len(result.fields)} fields, between spaces",
-        )
+        valid = one.image_column in one.columns and len(one.columns) == len(one.fields) + 1
+    if valid and len(set(one.columns)) == len(one.columns):
+        return []
+    per_field = " and one for each field" if one.row_per == "box" else ""
+    return [
+        f"`columns` is {', '.join(one.columns)}, expected the columns {', '.join(needed)}"
+        f"{per_field}, each once"
+    ]
+
+
+def _empty_faults(one: SubmissionFormat) -> list[str]:
+    if one.row_per == "box" and len(one.empty.split()) not in (0, len(one.fields)):
+        return [
+            f"`empty` is {one.empty!r}, expected a word for each of the {len(one.fields)} fields, "
+            "between spaces"
+        ]
+    return []

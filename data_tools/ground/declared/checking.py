@@ -8,12 +8,13 @@ the checking; importing it takes a tenth of a second, so only a check does.
 from __future__ import annotations
 
 import json
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, is_typeddict
 
 from data_tools.ground.declared.parsing import load_declared
-from data_tools.ground.declared.wording import faults_of, keys_at, message_of
+from data_tools.ground.declared.wording import Fault, faults_of, keys_at, message_of
 from data_tools.ground.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,24 +66,40 @@ def checked(
         UserError: all faults in one message: key, what was found, what was expected and, for an
             unknown key, the closest valid one.
     """
+    result, faults = _validated(value, kind, key)
+    if faults:
+        raise UserError(
+            message_of(faults),
+            where=where,
+            expected=keys_at(faults, kind, key),
+            next_step=next_step,
+        )
+    return cast(T, result)
+
+
+def faults_in(value: Any, kind: Any, *, key: str = "") -> list[Fault]:
+    """Return what is wrong with a parsed value that should be a `kind`; empty if nothing is.
+
+    For values of several places whose faults are told together, by `message_of`.
+    """
+    return _validated(value, kind, key)[1]
+
+
+def _validated(value: Any, kind: Any, key: str) -> tuple[Any, list[Fault]]:
     from pydantic import ValidationError
 
+    text = json.dumps(value)
     try:
-        text = json.dumps(value)
-        adapter: TypeAdapter[T] = _adapter(cast(Any, kind))
-        return adapter.validate_json(text)
+        return _adapter(kind).validate_json(text), []
     except ValidationError as error:
-        faults = faults_of(json.loads(text), error.errors(include_url=False), kind, key)
-    raise UserError(
-        message_of(faults),
-        where=where,
-        expected=keys_at(faults, kind, key),
-        next_step=next_step,
-    )
+        return None, faults_of(json.loads(text), error.errors(include_url=False), kind, key)
 
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
+    from pydantic import ConfigDict, TypeAdapter
 
-    return TypeAdapter(kind)
+    # A class says itself how exact it is; a bare type cannot.
+    if is_dataclass(kind) or is_typeddict(kind):
+        return TypeAdapter(kind)
+    return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))

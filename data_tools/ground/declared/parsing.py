@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +39,21 @@ WRITTEN = Limits()
 # What a person types is small, and reading YAML is slow.
 TYPED = Limits(size=256 << 10, values=100_000)
 
-MERGE, DATE, TEXT = (f"tag:yaml.org,2002:{kind}" for kind in ("merge", "timestamp", "str"))
+MERGE, DATE, TEXT, FLOAT = (
+    f"tag:yaml.org,2002:{kind}" for kind in ("merge", "timestamp", "str", "float")
+)
+
+
+# YAML 1.1 takes `1e-4`, without a point, for a text.
+EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
 
 
 class Refusal(Exception):
     """Why a text is not taken."""
+
+
+class NoJson(Refusal):
+    """The text is no JSON at all."""
 
 
 def load_declared(path: str | Path) -> Any:
@@ -70,7 +82,8 @@ def parse_json(text: str, limits: Limits = WRITTEN) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        Refusal: it is no JSON, names a key twice, or is beyond the limits.
+        NoJson: it is no JSON.
+        Refusal: it names a key twice, or is beyond the limits.
     """
 
     def number(convert: type[int] | type[float]) -> Any:
@@ -90,7 +103,7 @@ def parse_json(text: str, limits: Limits = WRITTEN) -> Any:
     except RecursionError:
         raise Refusal(f"it is more than {limits.depth} levels deep") from None
     except ValueError as error:
-        raise Refusal(str(error)) from None
+        raise NoJson(str(error)) from None
     _check_values(value, limits)
     return value
 
@@ -104,7 +117,7 @@ def parse_yaml(text: str, limits: Limits = TYPED) -> Any:
     import yaml
 
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _loader_type()(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -117,6 +130,17 @@ def parse_yaml(text: str, limits: Limits = TYPED) -> Any:
         raise Refusal(" ".join(str(error).split())) from None
     _check_values(value, limits)
     return value
+
+
+@cache
+def _loader_type() -> type[yaml.SafeLoader]:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """The safe loader, with numbers as everyone writes them."""
+
+    Loader.add_implicit_resolver(FLOAT, EXPONENT, list("-+0123456789"))
+    return Loader
 
 
 def _text_of(path: Path, limits: Limits) -> str:

@@ -106,6 +106,12 @@ def key_text(path: Sequence[str | int], prefix: str = "") -> str:
     return text
 
 
+def did_you_mean(key: str, known: Sequence[str]) -> str:
+    """Return ` (did you mean `x`?)` for the closest known key; nothing where none is close."""
+    close = difflib.get_close_matches(key, known, n=1)
+    return f" (did you mean `{close[0]}`?)" if close else ""
+
+
 def shown_value(value: Any) -> str:
     """Return a value as JSON, escaped and shortened."""
     text = json.dumps(value, ensure_ascii=False)
@@ -169,8 +175,7 @@ def _fault(
 ) -> Fault:
     name = key_text(path, prefix)
     if sort == "unknown":
-        close = difflib.get_close_matches(str(path[-1]), _keys_of(kind, path[:-1]), n=1)
-        meant = f" (did you mean `{close[0]}`?)" if close else ""
+        meant = did_you_mean(str(path[-1]), _keys_of(kind, path[:-1]))
         return Fault(path, f"unknown key `{name}`{meant}", is_unknown=True)
     if sort == "missing":
         return Fault(path, f"`{name}` is missing")

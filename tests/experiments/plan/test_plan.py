@@ -270,6 +270,24 @@ def test_broken_files_say_what_is_wrong(tmp_path, text, message):
     assert message in str(caught.value)
 
 
+def test_all_faults_across_keys_come_in_one_message(tmp_path):
+    text = "base: {epochs: 2}\nseeds: [1, 1]\nequal: minutes\nunavoidable: {c: {init: x}}\n"
+    text += "arms: {a: {mosaic: 1, epochs: 3}, b/c: {}, d: {set: {optimizer.lr: 1e-4}}}\n"
+    with pytest.raises(UserError) as caught:
+        read_experiment(write_spec(tmp_path, text))
+    lines = caught.value.what.splitlines()
+    assert [line[:44] for line in lines] == [
+        "7 faults:",
+        "  - arm 'a' states 2 differences: mosaic, ep",
+        "  - the arm 'b/c' cannot name a run, expecte",
+        "  - arm 'b/c' states 0 differences: none, ex",
+        "  - `unavoidable` names 'c', which is no arm",
+        "  - the base names no model, expected base: ",
+        "  - `seeds` is [1, 1], expected each seed on",
+        "  - the arms share their training time, but ",
+    ]
+
+
 def test_missing_file_names_the_shipped_ones(tmp_path):
     with pytest.raises(UserError, match="does not exist") as caught:
         read_experiment(tmp_path / "mozaic.yaml")

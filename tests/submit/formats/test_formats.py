@@ -198,6 +198,26 @@ def test_mistakes_in_a_format_file_are_named(tmp_path, change, message):
     assert "drone" in caught.value.what + caught.value.where
 
 
+def test_keys_that_do_not_go_together_are_all_named(tmp_path):
+    text = OWN.replace("xcenter", "xmin").replace("confidence, ", "").replace("none 1", "none")
+    text += OWN.replace("drone:", "plane:").replace("xcenter", "depth")
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_formats(tmp_path / "own.yaml")
+    assert caught.value.what == (
+        "4 faults:\n"
+        "  - format 'drone': `fields` is label, score, xmin, ycenter, width, height, expected "
+        "`score` and a box, each once: xmin ymin xmax ymax, xmin ymin width height, or xcenter "
+        "ycenter width height\n"
+        "  - format 'drone': `columns` is picture, name, cx, cy, w, h, expected the columns "
+        "picture and one for each field, each once\n"
+        "  - format 'drone': `empty` is 'none 0 0 1 1', expected a word for each of the 6 fields, "
+        "between spaces\n"
+        "  - format 'plane': `fields` has 'depth', expected some of label, score, xmin, ymin, "
+        "xmax, ymax, width, height, xcenter, ycenter"
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["", "- a list", "drone: 3", "a: [", "\x00", "drone: {}\ndrone: {}"]
 )

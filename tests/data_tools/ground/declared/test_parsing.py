@@ -39,6 +39,13 @@ def test_values_as_json_has_them():
     }
 
 
+def test_powers_of_ten_are_numbers_with_and_without_a_point():
+    assert parse_yaml("[1e-4, -2E3, 1.e2, 1.5e+1]") == [1e-4, -2000.0, 100.0, 15.0]
+    assert parse_yaml("['1e-4', 1e, e4, 1e-4x]") == ["1e-4", "1e", "e4", "1e-4x"]
+    with pytest.raises(Refusal, match="a number has 43 characters"):
+        parse_yaml("1" * 40 + "e-4")
+
+
 def test_a_few_aliases_are_fine():
     assert parse_yaml("a: &a [1]\nb: *a") == {"a": [1], "b": [1]}
 
