@@ -1,4 +1,4 @@
-"""The `augment` block of a model's configuration: defaults, and the check of a given block.
+"""The `augment` block of a model's configuration: its keys, their defaults and their check.
 
 This file imports neither torch nor OpenCV, so reading a configuration stays cheap.
 docs/augmentation.md describes every key.
@@ -7,50 +7,142 @@ docs/augmentation.md describes every key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, Literal, get_type_hints
 
-from data_tools.ground.errors import UserError
+from annotated_types import Ge, Gt, Le, MinLen, Predicate
 
-RESIZE_MODES = ("keep_ratio", "letterbox", "stretch")
+from data_tools.ground.declared.checking import EXACT, checked
+from data_tools.ground.declared.expected import Expected
+from data_tools.ground.nested import merged
 
-AUGMENT_DEFAULTS: dict[str, Any] = {
-    # How an image gets its training size: `keep_ratio` fits it inside, `letterbox` also fills up
-    # to the whole size with `pad_value`, `stretch` ignores the aspect ratio.
-    "resize": {"mode": "keep_ratio", "pad_value": 114},
-    "flip": 0.5,  # probability of a left-right flip
-    "multi_scale": [1.0, 1.0],  # range of the size of a whole batch, relative to image_size_wh
-    "mosaic": 0.0,  # probability that a sample is composed of four images
-    "mixup": 0.0,  # probability that a second image is blended in, half and half
-    "mixup_scale": [0.8, 1.6],  # range of the second image's size
-    "close_mosaic_epochs": 0,  # mosaic, mixup and affine are off in that many last epochs
-    "affine": {
-        "probability": 0.0,
-        "rotate_degrees": 10.0,
-        "translate": 0.1,  # fraction of the side
-        "scale": [0.5, 1.5],
-        "shear_degrees": 2.0,
-    },
-    "hsv": {"probability": 0.0, "hue": 5, "saturation": 30, "value": 30},
-    "photometric": {
-        "probability": 0.0,
-        "brightness": 32.0,
-        "contrast": [0.5, 1.5],
-        "saturation": [0.5, 1.5],
-        "hue_degrees": 18.0,
-    },
-    "expand": {"probability": 0.0, "ratio": [1.0, 4.0], "fill_bgr": [103, 116, 123]},
-    "min_iou_crop": {"probability": 0.0, "ious": [0.1, 0.3, 0.5, 0.7, 0.9], "min_size": 0.3},
-    "min_box_px": 1.0,  # a box with a smaller side after all transforms is left out
-    "min_visible": 0.0,  # a box of which less area stays inside the picture is left out
-    "cache_mb": 1024,  # memory for decoded images, all workers together
-}
 
-_RANGES: tuple[str, ...] = ("multi_scale", "mixup_scale", "affine.scale", "expand.ratio")
-_RANGES += ("photometric.contrast", "photometric.saturation")
-_PROBABILITIES: tuple[str, ...] = ("flip", "mosaic", "mixup", "min_visible", "affine.probability")
-_PROBABILITIES += ("hsv.probability", "photometric.probability", "expand.probability")
-_PROBABILITIES += ("min_iou_crop.probability",)
+def _is_range(pair: tuple[float, float]) -> bool:
+    return 0 < pair[0] <= pair[1]
+
+
+Probability = Annotated[float, Ge(0), Le(1), Expected("0 to 1")]
+Pair = Annotated[tuple[float, float], Predicate(_is_range)]
+Range = Annotated[Pair, Expected("[low, high] with 0 < low <= high")]
+EnlargingRange = Annotated[
+    Pair, Predicate(lambda pair: pair[0] >= 1), Expected("[low, high] with 1 <= low <= high")
+]
+Ious = Annotated[tuple[float, ...], MinLen(1), Expected("a list of numbers")]
+Colour = Annotated[tuple[int, ...], MinLen(1), Expected("a list of whole numbers")]
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How an image gets its training size.
+
+    `keep_ratio` fits it inside, `letterbox` also fills up to the whole size with `pad_value`,
+    `stretch` ignores the aspect ratio.
+    """
+
+    __pydantic_config__ = EXACT
+
+    mode: Annotated[
+        Literal["keep_ratio", "letterbox", "stretch"],
+        Expected("keep_ratio, letterbox or stretch"),
+    ] = "keep_ratio"
+    pad_value: int = 114
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Rotation, shift, scale and shear; `translate` is a fraction of the side."""
+
+    __pydantic_config__ = EXACT
+
+    probability: Probability = 0.0
+    rotate_degrees: float = 10.0
+    translate: float = 0.1
+    scale: Range = (0.5, 1.5)
+    shear_degrees: float = 2.0
+
+
+@dataclass(frozen=True)
+class Hsv:
+    """YOLOX's shifts of hue, saturation and value."""
+
+    __pydantic_config__ = EXACT
+
+    probability: Probability = 0.0
+    hue: int = 5
+    saturation: int = 30
+    value: int = 30
+
+
+@dataclass(frozen=True)
+class Photometric:
+    """SSD's distortion of brightness, contrast, saturation and hue."""
+
+    __pydantic_config__ = EXACT
+
+    probability: Probability = 0.0
+    brightness: float = 32.0
+    contrast: Range = (0.5, 1.5)
+    saturation: Range = (0.5, 1.5)
+    hue_degrees: float = 18.0
+
+
+@dataclass(frozen=True)
+class Expand:
+    """SSD's larger canvas around the image."""
+
+    __pydantic_config__ = EXACT
+
+    probability: Probability = 0.0
+    ratio: EnlargingRange = (1.0, 4.0)
+    fill_bgr: Colour = (103, 116, 123)
+
+
+@dataclass(frozen=True)
+class MinIouCrop:
+    """SSD's crop that keeps boxes with an IoU of at least one of `ious`."""
+
+    __pydantic_config__ = EXACT
+
+    probability: Probability = 0.0
+    ious: Ious = (0.1, 0.3, 0.5, 0.7, 0.9)
+    min_size: Annotated[float, Gt(0), Le(1), Expected("a number above 0 and at most 1")] = 0.3
+
+
+@dataclass(frozen=True)
+class Augment:
+    """The `augment` block.
+
+    Attributes:
+        resize: how an image gets its training size.
+        flip: probability of a left-right flip.
+        multi_scale: range of the size of a whole batch, relative to image_size_wh.
+        mosaic: probability that a sample is composed of four images.
+        mixup: probability that a second image is blended in, half and half.
+        mixup_scale: range of the second image's size.
+        close_mosaic_epochs: mosaic, mixup and affine are off in that many last epochs.
+        affine, hsv, photometric, expand, min_iou_crop: blocks of their own.
+        min_box_px: a box with a smaller side after all transforms is left out.
+        min_visible: a box of which less area stays inside the picture is left out.
+        cache_mb: memory for decoded images, all workers together.
+    """
+
+    __pydantic_config__ = EXACT
+
+    resize: Resize = field(default_factory=Resize)
+    flip: Probability = 0.5
+    multi_scale: Range = (1.0, 1.0)
+    mosaic: Probability = 0.0
+    mixup: Probability = 0.0
+    mixup_scale: Range = (0.8, 1.6)
+    close_mosaic_epochs: Annotated[int, Ge(0)] = 0
+    affine: Affine = field(default_factory=Affine)
+    hsv: Hsv = field(default_factory=Hsv)
+    photometric: Photometric = field(default_factory=Photometric)
+    expand: Expand = field(default_factory=Expand)
+    min_iou_crop: MinIouCrop = field(default_factory=MinIouCrop)
+    min_box_px: Annotated[float, Ge(0)] = 1.0
+    min_visible: Probability = 0.0
+    cache_mb: Annotated[int, Ge(0)] = 1024
 
 
 def complete_augment(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,68 +154,26 @@ def complete_augment(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: a key is unknown or a value cannot be; all faults in one message.
     """
-    merged = deepcopy(AUGMENT_DEFAULTS)
-    faults: list[str] = []
-    _merge(merged, given, "augment", faults)
-    if not faults:
-        faults = _value_faults(merged)
-    if faults:
-        raise UserError("; ".join(faults), where="configuration, block `augment`")
-    return merged
+    checked(given, Augment, where="configuration, block `augment`", key="augment")
+    # What was given stays as it was written: a 1 does not become 1.0.
+    return merged(AUGMENT_DEFAULTS, given)
 
 
-def _merge(target: dict[str, Any], given: Mapping[str, Any], where: str, faults: list[str]) -> None:
-    for key, value in given.items():
-        if key not in target:
-            faults.append(f"unknown key `{where}.{key}` (valid: {', '.join(target)})")
-        elif isinstance(target[key], dict):
-            if isinstance(value, Mapping):
-                _merge(target[key], value, f"{where}.{key}", faults)
-            else:
-                faults.append(f"`{where}.{key}` is {value!r}, expected {', '.join(target[key])}")
-        elif not _same_kind(target[key], value):
-            faults.append(f"`{where}.{key}` is {value!r}, expected a value like {target[key]!r}")
-        else:
-            target[key] = deepcopy(value)
+def _as_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_json(entry) for key, entry in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
-def _same_kind(default: Any, value: Any) -> bool:
-    if isinstance(default, list):
-        right_length = isinstance(value, (list, tuple)) and len(value) > 0
-        return right_length and all(_same_kind(default[0], item) for item in value)
-    if isinstance(default, str):
-        return isinstance(value, str)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return whole or (isinstance(default, float) and isinstance(value, float))
+def _kinds(block: Any, prefix: str = "") -> dict[str, Any]:
+    kinds: dict[str, Any] = {}
+    for entry in fields(block):
+        kind = get_type_hints(block, include_extras=True)[entry.name]
+        key = f"{prefix}{entry.name}"
+        kinds |= _kinds(kind, f"{key}.") if is_dataclass(kind) else {key: kind}
+    return kinds
 
 
-def _value_faults(block: dict[str, Any]) -> list[str]:
-    faults = [
-        f"`augment.{path}` is {_at(block, path)}, expected 0 to 1"
-        for path in _PROBABILITIES
-        if not 0 <= _at(block, path) <= 1
-    ]
-    for path in _RANGES:
-        pair = _at(block, path)
-        if len(pair) != 2 or not 0 < pair[0] <= pair[1]:
-            faults.append(f"`augment.{path}` is {pair}, expected [low, high] with 0 < low <= high")
-    if block["expand"]["ratio"][0] < 1:
-        faults.append(f"`augment.expand.ratio` is {block['expand']['ratio']}, expected low >= 1")
-    if block["resize"]["mode"] not in RESIZE_MODES:
-        names = ", ".join(RESIZE_MODES)
-        faults.append(f"`augment.resize.mode` is {block['resize']['mode']!r}, expected {names}")
-    if not 0 < block["min_iou_crop"]["min_size"] <= 1:
-        faults.append("`augment.min_iou_crop.min_size` must be above 0 and at most 1")
-    faults += [
-        f"`augment.{path}` is {_at(block, path)}, expected 0 or more"
-        for path in ("close_mosaic_epochs", "min_box_px", "cache_mb")
-        if _at(block, path) < 0
-    ]
-    return faults
-
-
-def _at(block: dict[str, Any], path: str) -> Any:
-    value: Any = block
-    for key in path.split("."):
-        value = value[key]
-    return value
+AUGMENT_DEFAULTS: dict[str, Any] = _as_json(asdict(Augment()))
+# Dotted key inside the block -> type of its value.
+AUGMENT_KINDS = _kinds(Augment)

@@ -5,10 +5,12 @@ The `augment` block has its own table, `models.engine.config.augment`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Predicate
+
+from data_tools.ground.declared.expected import Expected
 
 
 @dataclass(frozen=True)
@@ -20,85 +22,56 @@ class Setting:
         default: value unless a recipe states another.
         expected: what a valid value looks like, for messages and the documentation.
         meaning: what it does, with its unit.
-        is_valid: check of a value.
+        values: type of a valid value, with its bounds.
     """
 
     key: str
     default: Any
     expected: str
     meaning: str
-    is_valid: Callable[[Any], bool]
+    values: Any
+
+    @property
+    def kind(self) -> Any:
+        """The type to check a value against: its faults are told with `expected`."""
+        return Annotated[self.values, Expected(self.expected)]
 
 
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_ascending(values: tuple[int, ...]) -> bool:
+    return list(values) == sorted(set(values))
 
 
-def _is_number(value: Any) -> bool:
-    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
+def _is_window(values: tuple[int, int]) -> bool:
+    return values[0] < values[1]
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _at_least(lowest: float, *, whole: bool = False) -> Callable[[Any], bool]:
-    is_right_kind = _is_int if whole else _is_number
-    return lambda value: is_right_kind(value) and value >= lowest
-
-
-def _above_zero(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_share(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
-
-
-def _one_of(*choices: str) -> Callable[[Any], bool]:
-    return lambda value: value in choices
-
-
-def _or_null(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or is_valid(value)
-
-
-def _pair(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and len(value) == 2 and all(map(is_valid, value))
-
-
-def _is_window(value: Any) -> bool:
-    return _pair(_at_least(0, whole=True))(value) and value[0] < value[1]
-
-
-def _is_ascending_list(value: Any) -> bool:
-    if not isinstance(value, list) or not all(_at_least(1, whole=True)(each) for each in value):
-        return False
-    return value == sorted(set(value))
-
-
-COUNT = _at_least(1, whole=True)
-COUNT_OR_ZERO = _at_least(0, whole=True)
+COUNT = Annotated[int, Ge(1)]
+COUNT_OR_ZERO = Annotated[int, Ge(0)]
+ABOVE_ZERO = Annotated[float, Gt(0)]
+ZERO_OR_MORE = Annotated[float, Ge(0)]
+SHARE = Annotated[float, Ge(0), Le(1)]
+ASCENDING = Annotated[tuple[COUNT, ...], Predicate(_is_ascending)]
+WINDOW = Annotated[tuple[COUNT_OR_ZERO, COUNT_OR_ZERO], Predicate(_is_window)]
 
 SETTINGS: tuple[Setting, ...] = (
     # The run
     Setting("image_size_wh", [1024, 1024], "two whole numbers above 0",
-            "width and height that images are resized into, pixels", _pair(COUNT)),
+            "width and height that images are resized into, pixels", tuple[COUNT, COUNT]),
     Setting("window", None, "two whole numbers, the second larger, or null",
             "values of 16-bit pictures that become black and white; null: 0 and 65535",
-            _or_null(_is_window)),
+            WINDOW | None),
     Setting("epochs", 24, "a whole number above 0", "passes over the training images", COUNT),
     Setting("batch_size", 4, "a whole number above 0",
             "images per optimizer step, over all GPUs", COUNT),
     Setting("repeat", 1, "a whole number above 0", "times each image is seen in an epoch", COUNT),
     Setting("clip_grad_norm", 35.0, "a number above 0, or null",
-            "largest norm of the gradient; null does not clip", _or_null(_above_zero)),
+            "largest norm of the gradient; null does not clip", ABOVE_ZERO | None),
     Setting("precision", "fp32", "fp32, bf16 or fp16", "arithmetic of the forward pass",
-            _one_of("fp32", "bf16", "fp16")),
+            Literal["fp32", "bf16", "fp16"]),
     Setting("workers", 2, "a whole number, 0 or more", "processes that load images",
             COUNT_OR_ZERO),
     Setting("checkpoint.every_minutes", 10.0, "a number above 0",
-            "minutes between checkpoints inside an epoch; each epoch ends with one", _above_zero),
+            "minutes between checkpoints inside an epoch; each epoch ends with one", ABOVE_ZERO),
     Setting("checkpoint.every_steps", 0, "a whole number, 0 or more",
             "optimizer steps between checkpoints; 0: by time alone", COUNT_OR_ZERO),
     Setting("log.every_steps", 10, "a whole number above 0",
@@ -107,47 +80,47 @@ SETTINGS: tuple[Setting, ...] = (
             "images of one process that go through the model at once; 0: its whole batch",
             COUNT_OR_ZERO),
     Setting("performance.channels_last", False, "true or false",
-            "memory layout that convolutions on tensor cores like", _is_bool),
+            "memory layout that convolutions on tensor cores like", bool),
     Setting("performance.compile", False, "true or false",
-            "torch.compile of backbone and neck", _is_bool),
+            "torch.compile of backbone and neck", bool),
     Setting("performance.fused_optimizer", True, "true or false",
-            "one kernel for the update of all weights", _is_bool),
+            "one kernel for the update of all weights", bool),
     # Optimizer
-    Setting("optimizer.type", "SGD", "SGD or AdamW", "update rule", _one_of("SGD", "AdamW")),
-    Setting("optimizer.lr", 0.01, "a number above 0", "highest learning rate", _above_zero),
-    Setting("optimizer.momentum", 0.9, "a number in [0, 1]", "momentum of SGD", _is_share),
-    Setting("optimizer.nesterov", False, "true or false", "Nesterov's momentum", _is_bool),
+    Setting("optimizer.type", "SGD", "SGD or AdamW", "update rule", Literal["SGD", "AdamW"]),
+    Setting("optimizer.lr", 0.01, "a number above 0", "highest learning rate", ABOVE_ZERO),
+    Setting("optimizer.momentum", 0.9, "a number in [0, 1]", "momentum of SGD", SHARE),
+    Setting("optimizer.nesterov", False, "true or false", "Nesterov's momentum", bool),
     Setting("optimizer.betas", [0.9, 0.999], "two numbers in [0, 1]", "averages of AdamW",
-            _pair(_is_share)),
+            tuple[SHARE, SHARE]),
     Setting("optimizer.weight_decay", 1e-4, "a number, 0 or more", "decay of all weights",
-            _at_least(0)),
+            ZERO_OR_MORE),
     Setting("optimizer.norm_weight_decay", None, "a number, 0 or more, or null",
-            "decay of normalisation layers; null: as all weights", _or_null(_at_least(0))),
+            "decay of normalisation layers; null: as all weights", ZERO_OR_MORE | None),
     Setting("optimizer.bias_weight_decay", None, "a number, 0 or more, or null",
-            "decay of biases; null: as all weights", _or_null(_at_least(0))),
+            "decay of biases; null: as all weights", ZERO_OR_MORE | None),
     # Learning rate over time
     Setting("schedule.type", "step", "step, cosine or yolox",
             "step: times gamma at each milestone; cosine: down to min_lr_ratio; "
             "yolox: cosine that ends no_augment_epochs early",
-            _one_of("step", "cosine", "yolox")),
+            Literal["step", "cosine", "yolox"]),
     Setting("schedule.milestones", [16, 22], "ascending whole numbers",
-            "epochs done when a step comes", _is_ascending_list),
-    Setting("schedule.gamma", 0.1, "a number above 0", "factor of a step", _above_zero),
+            "epochs done when a step comes", ASCENDING),
+    Setting("schedule.gamma", 0.1, "a number above 0", "factor of a step", ABOVE_ZERO),
     Setting("schedule.min_lr_ratio", 0.05, "a number in [0, 1]",
-            "last learning rate of cosine and yolox, as a share of the highest", _is_share),
+            "last learning rate of cosine and yolox, as a share of the highest", SHARE),
     Setting("schedule.warmup_iterations", 500, "a whole number, 0 or more",
             "optimizer steps of warm-up", COUNT_OR_ZERO),
     Setting("schedule.warmup_epochs", 0, "a number, 0 or more",
-            "epochs of warm-up, where warmup_iterations is 0", _at_least(0)),
+            "epochs of warm-up, where warmup_iterations is 0", ZERO_OR_MORE),
     # mmdet's schedule_1x; the recipe of the original competition entry says only "linear".
     Setting("schedule.warmup_start_factor", 0.001, "a number in [0, 1]",
-            "first learning rate, as a share of the highest", _is_share),
+            "first learning rate, as a share of the highest", SHARE),
     Setting("schedule.no_augment_epochs", 0, "a whole number, 0 or more",
             "last epochs of yolox: constant learning rate, L1 loss on", COUNT_OR_ZERO),
     # Average of weights
     Setting("ema.momentum", 0.0, "a number in [0, 1]",
             "share of new weights in the average that is scored and saved; 0: no average",
-            _is_share),
+            SHARE),
     Setting("ema.gamma", 2000.0, "a number, 0 or more",
-            "steps over which the average starts; 0: constant momentum", _at_least(0)),
+            "steps over which the average starts; 0: constant momentum", ZERO_OR_MORE),
 )  # fmt: skip

@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import json
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Lt, MinLen
+
+from data_tools.ground.declared.checking import faults_in
+from data_tools.ground.declared.expected import Expected
+from data_tools.ground.declared.parsing import TYPED, NoJson, Refusal, parse_json
+from data_tools.ground.declared.wording import Fault, did_you_mean, message_of, shortened
 from data_tools.ground.errors import UserError
+from models.engine.config.augment import AUGMENT_KINDS
 from models.engine.config.defaults import SETTINGS
 
-_SETTING_OF_KEY = {setting.key: setting for setting in SETTINGS}
+_KINDS: dict[str, Any] = {
+    **{setting.key: setting.kind for setting in SETTINGS},
+    **{f"augment.{key}": kind for key, kind in AUGMENT_KINDS.items()},
+    "seed": Annotated[int, Ge(0), Lt(2**32), Expected("a whole number from 0 to 4294967295")],
+    "init": Annotated[str, MinLen(1), Expected("none, imagenet or a file")],
+}
 
 
 def parse_override(text: str) -> tuple[str, Any]:
     """Split "key=value"; the value is JSON where it parses as such, else the text itself.
 
     Raises:
-        UserError: there is no `=` or no key.
+        UserError: there is no `=` or no key, or the value is JSON beyond the limits of what a
+            person types.
     """
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
         raise UserError(
-            f"--set {text!r} is not of the form key=value",
+            f"--set {shortened(repr(text))} is not of the form key=value",
             expected="for example --set optimizer.lr=0.005",
         )
     try:
-        return key.strip(), json.loads(value)
-    except json.JSONDecodeError:
+        return key.strip(), parse_json(value, TYPED)
+    except NoJson:
         return key.strip(), value.strip()
+    except Refusal as error:
+        raise UserError(
+            f"the value of `{shortened(key.strip())}` cannot be taken: {error}", where="--set"
+        ) from None
 
 
 def apply_overrides(config: Mapping[str, Any], pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -40,10 +55,10 @@ def apply_overrides(config: Mapping[str, Any], pairs: Sequence[tuple[str, Any]])
         UserError: unknown keys or wrong values, all of them in one message with the valid keys.
     """
     result = copy.deepcopy(dict(config))
-    faults = [fault for key, value in pairs if (fault := _set(result, key, value))]
+    faults = [fault for key, value in pairs for fault in _set(result, key, value)]
     if faults:
         raise UserError(
-            f"{len(faults)} faulty settings:\n  - " + "\n  - ".join(faults),
+            message_of(faults),
             where="--set",
             expected=f"keys of the config: {', '.join(valid_keys(config))}; "
             "and any key under `architecture`",
@@ -65,49 +80,28 @@ def valid_keys(config: Mapping[str, Any], prefix: str = "") -> list[str]:
     return keys
 
 
-def _set(config: dict[str, Any], key: str, value: Any) -> str | None:
+def _set(config: dict[str, Any], key: str, value: Any) -> list[Fault]:
     """Set one key in place; return what is wrong instead, if anything is."""
     *parents, name = key.split(".")
     block: Any = config
     for parent in parents:
         block = block.get(parent) if isinstance(block, dict) else None
     if not isinstance(block, dict) or name not in block:
-        return f"unknown key `{key}`" + _suggestion(key, config)
+        meant = did_you_mean(key, valid_keys(config))
+        return [Fault((key,), f"unknown key `{shortened(key)}`{meant}", is_unknown=True)]
     if isinstance(block[name], dict):
-        return f"`{key}` is a group of settings: set one of {', '.join(block[name])}"
-    fault = _value_fault(key, block[name], value)
-    if fault is None:
+        keys = ", ".join(block[name])
+        return [Fault((key,), f"`{key}` is a group of settings: set one of {keys}")]
+    faults = faults_in(value, _KINDS.get(key) or _kind_like(block[name]), key=key)
+    if not faults:
         block[name] = value
-    return fault
+    return faults
 
 
-def _value_fault(key: str, present: Any, value: Any) -> str | None:
-    if key in _SETTING_OF_KEY:
-        setting = _SETTING_OF_KEY[key]
-        valid, expected = setting.is_valid(value), setting.expected
-    elif key == "seed":
-        valid = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
-        expected = "a whole number from 0 to 4294967295"
-    elif key == "init":
-        valid, expected = isinstance(value, str) and bool(value), "none, imagenet or a file"
-    elif key.startswith("augment."):
-        # The augmentation block is checked as a whole, by the part that uses it.
-        return None
-    else:
-        valid, expected = _is_like(present, value), f"a value like {json.dumps(present)}"
-    return None if valid else f"`{key}` is {json.dumps(value)}, expected {expected}"
-
-
-def _is_like(present: Any, value: Any) -> bool:
-    if present is None or value is None:
-        return True
-    if isinstance(present, bool) or isinstance(value, bool):
-        return isinstance(present, bool) and isinstance(value, bool)
-    if isinstance(present, (int, float)):
-        return isinstance(value, (int, float)) and math.isfinite(value)
-    return isinstance(value, type(present))
-
-
-def _suggestion(key: str, config: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(key, valid_keys(config), n=1)
-    return f" (did you mean `{close[0]}`?)" if close else ""
+def _kind_like(present: Any) -> Any:
+    """Return the type of a value of the architecture, whose keys no table lists."""
+    if present is None:
+        return Any
+    kinds = {bool: bool, int: float, float: float, str: str, list: list[Any]}
+    expected = Expected(f"a value like {json.dumps(present)}")
+    return Annotated[kinds[type(present)] | None, expected]

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from data_tools.ground.declared.checking import faults_in
 from data_tools.ground.errors import UserError
 from models.engine.config.augment import complete_augment
 from models.engine.config.defaults import SETTINGS
@@ -63,7 +64,7 @@ def test_every_model_and_scale_resolves_to_valid_plain_json():
                 value = recipe
                 for part in key.split("."):
                     value = value[part]
-                assert setting.is_valid(value), (spec.name, scale, key, value)
+                assert faults_in(value, setting.kind) == [], (spec.name, scale, key)
             assert config["augment"] == complete_augment(recipe["augment"])
             known = set(setting_of_key) | {"init"}
             assert {key for key in valid_keys(recipe) if not key.startswith("augment.")} == known
@@ -73,7 +74,7 @@ def test_every_model_and_scale_resolves_to_valid_plain_json():
 
 def test_every_default_is_valid():
     for setting in SETTINGS:
-        assert setting.is_valid(setting.default), setting.key
+        assert faults_in(setting.default, setting.kind) == [], setting.key
 
 
 def test_classes_follow_the_order_of_the_file():
@@ -127,7 +128,7 @@ def test_all_faults_come_in_one_report_with_the_valid_keys():
     with pytest.raises(UserError) as raised:
         resolve(overrides=[*overrides, "schedule=step", "workers=1.5"])
     message = str(raised.value)
-    assert "6 faulty settings" in message
+    assert "6 faults:\n  - " in message
     assert "unknown key `optimiser.lr` (did you mean `optimizer.lr`?)" in message
     assert '`epochs` is "many", expected a whole number above 0' in message
     assert "`clip_grad_norm` is -1, expected a number above 0, or null" in message
@@ -142,12 +143,32 @@ def test_all_faults_come_in_one_report_with_the_valid_keys():
     ["epochs=true", "epochs=0", "batch_size=2.0", "optimizer.type=Adam", "optimizer.lr=0",
      "optimizer.lr=fast", "image_size_wh=640", "image_size_wh=[640]", "precision=fp8",
      "schedule.milestones=[3, 3]", "architecture.neck.num_outs=five", "model=yolox",
-     "augment.mosaic=2", "augment.flop=1", "classes=3"],
+     "augment.mosaic=2", "augment.flop=1", "augment.affine.scale=[2, 1]", "classes=3",
+     "optimizer.lr=NaN", "schedule.gamma=Infinity", "seed=4294967296", "init=",
+     "architecture.neck.num_outs=true", "architecture.neck.in_channels=256"],
 )  # fmt: skip
 def test_wrong_values_are_refused(override):
     with pytest.raises(UserError) as raised:
         resolve(overrides=[override])
     assert override.partition("=")[0] in str(raised.value)
+
+
+def test_faults_of_augmentation_stand_beside_the_others():
+    with pytest.raises(UserError) as raised:
+        resolve(overrides=["augment.mosaic=2", "epochs=0", "augment.affine.scale=[2, 1]"])
+    assert raised.value.what == (
+        "3 faults:\n"
+        "  - `augment.mosaic` is 2, expected 0 to 1\n"
+        "  - `epochs` is 0, expected a whole number above 0\n"
+        "  - `augment.affine.scale` is [2, 1], expected [low, high] with 0 < low <= high"
+    )
+
+
+def test_an_override_too_deep_or_with_a_key_twice_is_refused():
+    with pytest.raises(UserError, match="`a` cannot be taken: it is more than 64 levels deep"):
+        parse_override("a=" + "[" * 10_000 + "]" * 10_000)
+    with pytest.raises(UserError, match="`a` cannot be taken: the key 'b' stands twice"):
+        parse_override('a={"b": 1, "b": 2}')
 
 
 def test_unknown_scale_lists_the_valid_ones():

@@ -71,17 +71,24 @@ def test_a_part_replaces_a_part():
 @pytest.mark.parametrize(
     ("given_block", "message"),
     [
-        ({"mosiac": 1}, "unknown key `augment.mosiac` (valid: resize, flip,"),
-        ({"affine": {"zoom": 1}}, "unknown key `augment.affine.zoom` (valid: probability,"),
-        ({"affine": 1}, "`augment.affine` is 1, expected probability, "),
-        ({"mosaic": "half"}, "`augment.mosaic` is 'half', expected a value like 0.0"),
-        ({"mosaic": True}, "`augment.mosaic` is True"),
+        (
+            {"mosiac": 1},
+            "unknown key `augment.mosiac` (did you mean `mosaic`?)\n"
+            "  where:    configuration, block `augment`\n"
+            "  expected: keys in `augment`: resize, flip,",
+        ),
+        ({"affine": {"zoom": 1}}, "keys in `augment.affine`: probability, rotate_degrees, "),
+        ({"affine": 1}, "`augment.affine` is 1, expected a mapping"),
+        ({"mosaic": "half"}, '`augment.mosaic` is "half", expected 0 to 1'),
+        ({"mosaic": True}, "`augment.mosaic` is true, expected 0 to 1"),
         ({"mosaic": 1.5}, "`augment.mosaic` is 1.5, expected 0 to 1"),
-        ({"close_mosaic_epochs": -1}, "expected 0 or more"),
+        ({"close_mosaic_epochs": -1}, "`augment.close_mosaic_epochs` is -1, expected 0 or more"),
         ({"multi_scale": [2.0, 1.0]}, "expected [low, high] with 0 < low <= high"),
-        ({"multi_scale": [1.0]}, "expected [low, high]"),
-        ({"resize": {"mode": "crop"}}, "expected keep_ratio, letterbox, stretch"),
-        ({"expand": {"ratio": [0.5, 2.0]}}, "expected low >= 1"),
+        ({"multi_scale": [1.0]}, "expected [low, high] with 0 < low <= high"),
+        ({"resize": {"mode": "crop"}}, "expected keep_ratio, letterbox or stretch"),
+        ({"expand": {"ratio": [0.5, 2.0]}}, "expected [low, high] with 1 <= low <= high"),
+        ({"expand": {"fill_bgr": []}}, "is [], expected a list of whole numbers"),
+        ({"min_iou_crop": {"min_size": 0}}, "is 0, expected a number above 0 and at most 1"),
     ],
 )
 def test_a_wrong_block_is_an_error(given_block, message):
