@@ -73,7 +73,7 @@ def drawn_fault(rng: random.Random) -> Fault:
     number = rng.randrange(40)
     size = rng.choice((0, 1, 100, 512, 4096, 20_000))
     files = rng.choice((0, 1, 2, 3, 5, 8))
-    megabytes = rng.choice((8, 32, 64, 128, 256))
+    megabytes = rng.choice((64, 96, 128, 192, 256))
     name = rng.choice(sorted(_ERRORS))
     return rng.choice(
         (

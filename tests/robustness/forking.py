@@ -13,10 +13,9 @@ import resource
 import select
 import signal
 import sys
-import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -91,28 +90,32 @@ def run_forked(
         prepare: called in the child before the limits take effect.
         kill_after: send SIGKILL to the child after so many seconds.
     """
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        resident, started = _resident_bytes(), time.perf_counter()
-        process = os.fork()
-        if process == 0:
-            _be_child(action, folder, limits, prepare, output, errors)
-        waiting = limits.seconds if kill_after is None else min(kill_after, limits.seconds)
-        in_time = _ends_within(process, waiting)
-        hung = not in_time and kill_after is None
-        if not in_time:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        _, status, usage = os.wait4(process, 0)
-        seconds = time.perf_counter() - started
-        _kill_group(process)
-        return Outcome(
-            status=os.waitstatus_to_exitcode(status),
-            output=_text(output),
-            errors=_text(errors),
-            seconds=seconds,
-            hung=hung,
-            grown_bytes=max(usage.ru_maxrss * 1024 - resident, 0),
-        )
+    resident, started = _resident_bytes(), time.perf_counter()
+    # Pipes, since a limit on the size of files would hold for messages in a file too.
+    pipes = [os.pipe(), os.pipe()]
+    process = os.fork()
+    if process == 0:
+        _be_child(action, folder, limits, prepare, [write for _, write in pipes])
+    for _, write in pipes:
+        os.close(write)
+    said: dict[int, bytearray] = {read: bytearray() for read, _ in pipes}
+    waiting = limits.seconds if kill_after is None else min(kill_after, limits.seconds)
+    in_time = _ends_within(process, said, started + waiting)
+    if not in_time:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    _, status, usage = os.wait4(process, 0)
+    seconds = time.perf_counter() - started
+    _kill_group(process)
+    output, errors = (_all_of(read, text) for read, text in said.items())
+    return Outcome(
+        status=os.waitstatus_to_exitcode(status),
+        output=output,
+        errors=errors,
+        seconds=seconds,
+        hung=not in_time and kill_after is None,
+        grown_bytes=max(usage.ru_maxrss * 1024 - resident, 0),
+    )
 
 
 def _be_child(
@@ -120,16 +123,15 @@ def _be_child(
     folder: Path,
     limits: Limits,
     prepare: Callable[[], object] | None,
-    output: IO[bytes],
-    errors: IO[bytes],
+    writers: Sequence[int],
 ) -> None:
     status = TRACEBACK_STATUS
     try:
         os.setsid()
         os.chdir(folder)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output.fileno(), 1)
-        os.dup2(errors.fileno(), 2)
+        for number, writer in enumerate(writers, 1):
+            os.dup2(writer, number)
         sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), _writer(1), _writer(2)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -181,14 +183,34 @@ def _lift_limits() -> None:
         resource.setrlimit(kind, (hard, hard))
 
 
-def _ends_within(process: int, seconds: float) -> bool:
+def _ends_within(process: int, said: dict[int, bytearray], deadline: float) -> bool:
+    """Read what the child says until it ends; False if it has not by the deadline."""
     handle = os.pidfd_open(process)
+    poller = select.poll()
+    for number in (handle, *said):
+        poller.register(number, select.POLLIN)
     try:
-        poller = select.poll()
-        poller.register(handle, select.POLLIN)
-        return bool(poller.poll(max(seconds, 0) * 1000))
+        while (left := deadline - time.perf_counter()) > 0:
+            for number, _ in poller.poll(left * 1000):
+                if number == handle:
+                    return True
+                if not (text := os.read(number, 1 << 16)):
+                    poller.unregister(number)
+                if len(said[number]) < LONGEST_OUTPUT:
+                    said[number] += text
+        return False
     finally:
         os.close(handle)
+
+
+def _all_of(reader: int, text: bytearray) -> str:
+    """Return what was read and what is still in the pipe, which a stranger may hold open."""
+    os.set_blocking(reader, False)
+    with contextlib.suppress(BlockingIOError):
+        while len(text) < LONGEST_OUTPUT and (more := os.read(reader, 1 << 16)):
+            text += more
+    os.close(reader)
+    return text.decode("utf-8", errors="replace")
 
 
 def _kill_group(process: int) -> None:
@@ -199,8 +221,3 @@ def _kill_group(process: int) -> None:
 
 def _resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read(LONGEST_OUTPUT).decode("utf-8", errors="replace")
