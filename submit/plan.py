@@ -166,11 +166,17 @@ def cost_warnings(search: TrimSearch) -> list[str]:
 
 
 def plan_file(
-    predictions_file: str | Path, truth_file: str | Path, *, loss: float
+    predictions_file: str | Path,
+    truth_file: str | Path,
+    *,
+    loss: float,
+    format_name: str | None = None,
+    format_file: str | Path | None = None,
 ) -> dict[str, Any]:
     """Plan with a validation file: `smallest_trim`, `warnings`, `leaked` as one JSON object."""
     truth = read_coco(truth_file)
-    predictions, _ = prepared(read_any(predictions_file, truth), truth)
+    found = read_any(predictions_file, truth, format_name=format_name, format_file=format_file)
+    predictions, _ = prepared(found, truth)
     search = TrimSearch(predictions, truth)
     _, result = smallest_trim(search, loss)
     return {

@@ -48,6 +48,11 @@ def read_submission(
     )
 
 
+def is_submission(path: str | Path) -> bool:
+    """Whether a file is read in a submission format: any kind but the kit's own Parquet."""
+    return Path(path).suffix != ".parquet"
+
+
 def count_missing_images(
     path: str | Path,
     dataset: CocoDataset,
@@ -65,6 +70,20 @@ def count_missing_images(
         return 0
     present = read_raw(path, submission_format, dataset).image_index
     return len(dataset.images) - len(np.unique(present[present >= 0]))
+
+
+def missing_image_notes(
+    path: str | Path,
+    dataset: CocoDataset,
+    *,
+    format_name: str | None = None,
+    format_file: str | Path | None = None,
+) -> list[str]:
+    """Return what to say about the images that a file leaves out: one note, or none."""
+    missing = count_missing_images(path, dataset, format_name=format_name, format_file=format_file)
+    if not missing:
+        return []
+    return [f"{missing} images have no row in the file; they are scored as images without boxes"]
 
 
 def read_any(

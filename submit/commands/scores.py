@@ -8,7 +8,7 @@ import click
 
 from data_tools.ground.command_line import Command
 from data_tools.ground.options.output import Result, output_options
-from submit.commands.options import FILE, FORMAT_FILE
+from submit.commands.options import FILE, FORMAT_FILE, READ_FORMAT
 
 
 @click.command(cls=Command, renamed={"--json FILE": "--json-out FILE", "--bootstrap": "--samples"})
@@ -28,8 +28,7 @@ from submit.commands.options import FILE, FORMAT_FILE
     show_default=True,
     help="Seed of those samples.",
 )
-@click.option("--format", "format_name", help="Submission format of FILE, if it is not a CSV "
-              "in the `aistages` format, COCO results or a prediction file.")  # fmt: skip
+@READ_FORMAT
 @FORMAT_FILE
 @click.option(
     "--disagree", is_flag=True, help="List the boxes that the two metrics judge differently."
@@ -71,8 +70,15 @@ def score(
 @click.command(cls=Command)
 @click.argument("predictions_files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
+@READ_FORMAT
+@FORMAT_FILE
 @output_options
-def table(predictions_files: tuple[Path, ...], truth: Path) -> Result:
+def table(
+    predictions_files: tuple[Path, ...],
+    truth: Path,
+    format_name: str | None,
+    format_file: Path | None,
+) -> Result:
     """Score several files against one truth, side by side: members and their fusion.
 
     \b
@@ -82,7 +88,7 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> Result:
     """
     from submit.scores.table import score_table, table_text
 
-    rows = score_table(predictions_files, truth)
+    rows = score_table(predictions_files, truth, format_name=format_name, format_file=format_file)
     return Result(rows, table_text(rows))
 
 
@@ -93,8 +99,16 @@ def table(predictions_files: tuple[Path, ...], truth: Path) -> Result:
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
 @click.option("--threshold", default=0.3, show_default=True,
               help="Lowest score in the confusion matrix.")  # fmt: skip
+@READ_FORMAT
+@FORMAT_FILE
 @output_options
-def diagnose(predictions_file: Path, truth: Path, threshold: float) -> Result:
+def diagnose(
+    predictions_file: Path,
+    truth: Path,
+    threshold: float,
+    format_name: str | None,
+    format_file: Path | None,
+) -> Result:
     """Show where points are lost: kinds of error, confusions, thresholds, calibration.
 
     \b
@@ -104,7 +118,13 @@ def diagnose(predictions_file: Path, truth: Path, threshold: float) -> Result:
     from submit.scores.diagnosis_text import diagnosis_text
     from submit.scores.of_file import diagnose_file
 
-    result = diagnose_file(predictions_file, truth, score_threshold=threshold)
+    result = diagnose_file(
+        predictions_file,
+        truth,
+        score_threshold=threshold,
+        format_name=format_name,
+        format_file=format_file,
+    )
     return Result(result, diagnosis_text(result))
 
 
@@ -112,8 +132,16 @@ def diagnose(predictions_file: Path, truth: Path, threshold: float) -> Result:
 @click.argument("predictions_file", metavar="FILE", type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
 @click.option("--loss", default=0.001, show_default=True, help="mAP50 that may be given up.")
+@READ_FORMAT
+@FORMAT_FILE
 @output_options
-def plan(predictions_file: Path, truth: Path, loss: float) -> Result:
+def plan(
+    predictions_file: Path,
+    truth: Path,
+    loss: float,
+    format_name: str | None,
+    format_file: Path | None,
+) -> Result:
     """Find the smallest submission within a loss of mAP50, on the validation fold.
 
     Also warns when the score floor or the cap per image that FILE was made with seems to cost
@@ -126,5 +154,7 @@ def plan(predictions_file: Path, truth: Path, loss: float) -> Result:
     """
     from submit.plan import plan_file, plan_text
 
-    result = plan_file(predictions_file, truth, loss=loss)
+    result = plan_file(
+        predictions_file, truth, loss=loss, format_name=format_name, format_file=format_file
+    )
     return Result(result, plan_text(result))

@@ -32,6 +32,7 @@ def diagnosis_text(result: dict[str, Any]) -> str:
         f"calibration: scores are off by {calibration['expected_error']:.3f} on average, by "
         f"{calibration['worst_error']:.3f} at worst"
     )
+    lines += [f"note: {note}" for note in result["notes"]]
     return "\n".join(lines)
 
 

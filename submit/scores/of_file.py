@@ -11,7 +11,7 @@ from scoring.disagreement import disagreements
 from scoring.leaks import member_names
 from scoring.score import score
 from scoring.uncertainty.bootstrap import DEFAULT_SEED
-from submit.read import count_missing_images, read_any
+from submit.read import missing_image_notes, read_any
 
 
 def score_file(
@@ -41,13 +41,9 @@ def score_file(
         "members": member_names(predictions.provenance),
         **result,
     }
-    missing = count_missing_images(
+    result["notes"] += missing_image_notes(
         predictions_file, truth, format_name=format_name, format_file=format_file
     )
-    if missing:
-        result["notes"].append(
-            f"{missing} images have no row in the file; they are scored as images without boxes"
-        )
     if disagree:
         result["disagreements"] = disagreements(predictions, truth)
     return result
@@ -58,9 +54,16 @@ def diagnose_file(
     truth_file: str | Path,
     *,
     score_threshold: float = 0.3,
+    format_name: str | None = None,
+    format_file: str | Path | None = None,
 ) -> dict[str, Any]:
     """Diagnose a prediction file of any kind as `diagnose` does."""
     truth = read_coco(truth_file)
-    predictions = read_any(predictions_file, truth)
+    predictions = read_any(
+        predictions_file, truth, format_name=format_name, format_file=format_file
+    )
     result = diagnose(predictions, truth, score_threshold=score_threshold)
-    return {"file": str(predictions_file), **result}
+    notes = missing_image_notes(
+        predictions_file, truth, format_name=format_name, format_file=format_file
+    )
+    return {"file": str(predictions_file), **result, "notes": notes}

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.coco.dataset import CocoDataset, read_coco
-from data_tools.predictions.files import read_predictions
 from data_tools.predictions.table import Predictions
 from scoring.leaks import leak_line, member_names
 from scoring.score import score
 from scoring.uncertainty.bootstrap import DEFAULT_SEED
+from submit.read import is_submission, missing_image_notes, read_any
 
 COLUMNS = ("competition_map50", "map", "map50", "map_small", "map_medium", "map_large")
 
@@ -40,6 +40,8 @@ def score_table(
     *,
     bootstrap_samples: int = 0,
     seed: int = DEFAULT_SEED,
+    format_name: str | None = None,
+    format_file: str | Path | None = None,
 ) -> list[ScoredFile]:
     """Score every file against the same truth, in the order given.
 
@@ -48,7 +50,14 @@ def score_table(
     """
     truth = read_coco(truth_file)
     rows = [
-        _scored(Path(path), truth, bootstrap_samples=bootstrap_samples, seed=seed)
+        _scored(
+            Path(path),
+            truth,
+            bootstrap_samples=bootstrap_samples,
+            seed=seed,
+            format_name=format_name if is_submission(path) else None,
+            format_file=format_file if is_submission(path) else None,
+        )
         for path in prediction_files
     ]
     names = [row.name for row in rows]
@@ -59,9 +68,20 @@ def score_table(
     ]
 
 
-def _scored(path: Path, truth: CocoDataset, *, bootstrap_samples: int, seed: int) -> ScoredFile:
-    predictions = read_predictions(path, truth)
+def _scored(
+    path: Path,
+    truth: CocoDataset,
+    *,
+    bootstrap_samples: int,
+    seed: int,
+    format_name: str | None,
+    format_file: str | Path | None,
+) -> ScoredFile:
+    predictions = read_any(path, truth, format_name=format_name, format_file=format_file)
     result = score(predictions, truth, bootstrap_samples=bootstrap_samples, seed=seed)
+    result["notes"] += missing_image_notes(
+        path, truth, format_name=format_name, format_file=format_file
+    )
     provenance = predictions.provenance
     runs = tuple(member_names(provenance))
     return ScoredFile(_name(path, predictions), runs, bool(provenance.members), result)
@@ -87,6 +107,7 @@ def table_text(rows: Sequence[ScoredFile]) -> str:
         leak = "  LEAKED" if row.result["leaked"] else ""
         lines.append(f"{row.name:<{width}}{cells}{row.result['boxes']:>9}{leak}")
     lines += [f"  {row.name}: {line}" for row in rows if (line := leak_line(row.result["leaked"]))]
+    lines += [f"  {row.name}: {note}" for row in rows for note in row.result["notes"]]
     return "\n".join([*lines, *_gain_lines(rows)])
 
 

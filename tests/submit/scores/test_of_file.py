@@ -1,0 +1,34 @@
+"""A file that leaves images out is judged with the same note by every command."""
+
+from __future__ import annotations
+
+from click.testing import CliRunner
+
+from data_tools.coco.dataset import write_coco
+from submit.cli import main
+from tests.builders.scoring_cases import dataset
+
+NOTE = "1 images have no row in the file; they are scored as images without boxes"
+
+
+def said(tmp_path, command, header, name, *options):
+    truth = dataset(2, [(1, 1, [10, 10, 10, 10]), (2, 1, [10, 10, 10, 10])])
+    write_coco(tmp_path / "truth.json", truth)
+    path = tmp_path / "short.csv"
+    path.write_text(f"{header}\n{name}\n")
+    words = [command, str(path), "--truth", str(tmp_path / "truth.json"), *options]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_score_table_and_diagnose_say_that_images_are_missing(tmp_path):
+    row = "1 0.9 10 10 20 20,test/0001.jpg"
+    for command in ("score", "table", "diagnose"):
+        assert NOTE in said(tmp_path, command, "PredictionString,image_id", row), command
+
+
+def test_score_table_diagnose_and_plan_read_a_named_format(tmp_path):
+    row = "0001,1 0.9 10 10 20 20"
+    for command in ("score", "table", "diagnose", "plan"):
+        said(tmp_path, command, "ImageId,PredictionString", row, "--format", "kaggle")
