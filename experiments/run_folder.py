@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths, WorkPaths
 from data_tools.ground.run_names import is_timing
 from models.engine.runs.files import FinishedFile, RunFile, read_checked
+from models.engine.runs.metrics import metric_lines
 
 
 @dataclass(frozen=True)
@@ -110,42 +110,17 @@ def read_run(folder: str | Path) -> Run:
             expected="a folder such as work/runs/tood_dcn/fold3",
             next_step="`python -m experiments list` names the runs that there are",
         )
-    lines, torn = _metric_lines(paths.metrics_jsonl)
+    lines, torn = metric_lines(paths.metrics_jsonl)
     return Run(
         paths=paths,
         info=read_checked(paths.run_json, RunFile),
         config=read_checked(paths.config_json, dict[str, Any]),
-        steps=tuple(line for line in lines if line["kind"] == "step"),
-        epochs=_last_line_of_each_epoch(line for line in lines if line["kind"] == "epoch"),
+        steps=tuple(line.record for line in lines if not line.is_epoch),
+        epochs=_last_line_of_each_epoch(line.record for line in lines if line.is_epoch),
         finished=read_checked(paths.finished_json, FinishedFile)
         if paths.finished_json.is_file()
         else None,
         torn_lines=torn,
-    )
-
-
-def _metric_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
-    if not path.is_file():
-        return [], 0
-    lines, torn = [], 0
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
-            torn += 1
-            continue
-        if isinstance(line, dict) and line.get("kind") in ("step", "epoch") and "seconds" in line:
-            if _is_line(line):
-                lines.append(line)
-            else:
-                torn += 1
-    return lines, torn
-
-
-def _is_line(line: dict[str, Any]) -> bool:
-    is_scored = line["kind"] == "step" or isinstance(line.get("val"), dict)
-    return (
-        type(line.get("epoch")) is int and isinstance(line["seconds"], (int, float)) and is_scored
     )
 
 

@@ -98,6 +98,15 @@ class FinishedFile:
     val: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class MicroBatchNote:
+    """`micro_batch.json`: how many images at a time are known to fit."""
+
+    __pydantic_config__ = OPEN
+
+    micro_batch: Annotated[int, Ge(1)]
+
+
 def read_checked(path: Path, kind: type[Any]) -> dict[str, Any]:
     """Return the content of a file of a run folder, with all that it says beyond `kind`.
 

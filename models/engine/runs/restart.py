@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import cast
 
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import RunPaths
+from models.engine.runs.files import MicroBatchNote, read_checked
 
 # Exit status that makes the launcher begin again (sysexits' EX_TEMPFAIL).
 OUT_OF_MEMORY_STATUS = 75
@@ -36,7 +37,9 @@ def note_micro_batch(paths: RunPaths, size: int) -> None:
 def noted_micro_batch(paths: RunPaths) -> int | None:
     """Return how many images at a time are known to fit; None while memory sufficed."""
     note = _note(paths)
-    return json.loads(note.read_text(encoding="utf-8"))["micro_batch"] if note.is_file() else None
+    if not note.is_file():
+        return None
+    return cast(int, read_checked(note, MicroBatchNote)["micro_batch"])
 
 
 def forget_micro_batch(paths: RunPaths) -> None:

@@ -37,15 +37,16 @@ def forget_epochs(folder: Path) -> None:
 def noted_epochs(folder: Path, before: int) -> dict[int, dict[str, Any]]:
     """Return the latest record of each epoch that is below `before`, in order of epochs.
 
-    Lines that a kill cut off are passed over.
+    Lines that a kill cut off, or that lack something, are passed over.
     """
     path = folder / FILE
     found: dict[int, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
             record = json.loads(line)
-        except ValueError:
+            epoch = int(record["epoch"])
+        except (ValueError, RecursionError, KeyError, TypeError, OverflowError):
             continue
-        if record["epoch"] < before:
-            found[record["epoch"]] = record
+        if epoch < before:
+            found[epoch] = record
     return dict(sorted(found.items()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from models.engine.libraries.ultralytics.arguments import check_supported, data_
 from models.engine.libraries.ultralytics.dataset_files import WrittenSplit, check_sizes, write_split
 from models.engine.libraries.ultralytics.epoch_records import noted_epochs
 from models.engine.libraries.ultralytics.worker import ProcessFailedError, library_folder, run_job
+from models.engine.runs.metrics import metric_lines
 from models.engine.runs.record import finish_run
 from models.engine.training.resuming.interrupt import InterruptRequest
 from models.engine.training.watching.metrics_log import MetricsLog, open_log, truncate_metrics
@@ -216,13 +216,10 @@ class Recorder:
 
 
 def _logged_epochs(run: PreparedRun) -> set[int]:
-    path = run.paths.metrics_jsonl
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    records = [json.loads(line) for line in lines]
-    return {record["epoch"] for record in records if record["kind"] == "epoch"}
+    lines, _ = metric_lines(run.paths.metrics_jsonl)
+    return {line.record["epoch"] for line in lines if line.is_epoch}
 
 
 def _last_seconds(run: PreparedRun) -> float:
-    path = run.paths.metrics_jsonl
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return float(json.loads(lines[-1])["seconds"]) if lines else 0.0
+    lines, _ = metric_lines(run.paths.metrics_jsonl)
+    return float(lines[-1].record["seconds"]) if lines else 0.0

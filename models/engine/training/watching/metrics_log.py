@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_text
 from data_tools.ground.paths import RunPaths
+from models.engine.runs.metrics import metric_lines
 
 if TYPE_CHECKING:
     from models.engine.runs.request import PreparedRun
@@ -84,19 +85,19 @@ def truncate_metrics(path: Path, step: int, epoch: int) -> None:
         path: the JSONL file; may be missing.
         step: global steps done at the checkpoint; later `step` records go.
         epoch: epoch being trained at the checkpoint; `epoch` records from it on go.
+
+    Damaged lines, such as one that a kill cut off, go too.
     """
     if not path.is_file():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            break  # the line that the kill cut off; nothing can follow it
-        late = record["epoch"] >= epoch if record["kind"] == "epoch" else record["step"] > step
-        if not late:
-            kept.append(line + "\n")
-    write_text(path, "".join(kept))
+
+    def is_early(record: Mapping[str, Any]) -> bool:
+        if record["kind"] == "epoch":
+            return bool(record["epoch"] < epoch)
+        return bool(record.get("step", step + 1) <= step)
+
+    lines, _ = metric_lines(path)
+    write_text(path, "".join(line.text + "\n" for line in lines if is_early(line.record)))
 
 
 class TensorBoardWriter:

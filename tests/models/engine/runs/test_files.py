@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from data_tools.ground.errors import UserError
-from models.engine.runs.files import ConfigFile, FinishedFile, RunFile, read_checked
+from models.engine.runs.files import ConfigFile, FinishedFile, MicroBatchNote, RunFile, read_checked
 from tests.builders.malformed import MALFORMED
 
 
-@pytest.mark.parametrize("kind", [RunFile, ConfigFile, FinishedFile])
+@pytest.mark.parametrize("kind", [RunFile, ConfigFile, FinishedFile, MicroBatchNote])
 @pytest.mark.parametrize("content", MALFORMED, ids=lambda content: repr(content[:16]))
 def test_what_is_no_such_file_is_named(tmp_path, kind, content):
     path = tmp_path / "file.json"
@@ -27,6 +27,8 @@ def test_what_is_no_such_file_is_named(tmp_path, kind, content):
         (RunFile, '{"data": {"a": 1}}', "`data.a` is 1, expected a mapping"),
         (RunFile, '{"fold": "3"}', '`fold` is "3", expected a whole number'),
         (FinishedFile, '{"epoch": 1, "val": []}', "`val` is [], expected a mapping"),
+        (MicroBatchNote, "{}", "`micro_batch` is missing"),
+        (ConfigFile, '{"precision": "fp8"}', "`precision` is"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(tmp_path, kind, text, fault):

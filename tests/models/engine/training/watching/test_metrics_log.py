@@ -34,11 +34,13 @@ class Recorder:
 
 
 def step_record(epoch: int, step: int) -> dict:
-    return {"kind": "step", "epoch": epoch, "step": step, "loss": 1.5, "losses": {"cls": 0.5}}
+    numbers = {"loss": 1.5, "losses": {"cls": 0.5}, "seconds": 2.0}
+    return {"kind": "step", "epoch": epoch, "step": step, **numbers}
 
 
 def epoch_record(epoch: int, step: int) -> dict:
-    return {"kind": "epoch", "epoch": epoch, "step": step, "val": {"map": 0.25, "map_small": None}}
+    val = {"map": 0.25, "map_small": None}
+    return {"kind": "epoch", "epoch": epoch, "step": step, "val": val, "seconds": 3.0}
 
 
 def test_every_writer_gets_the_numbers_by_name(tmp_path: Path) -> None:
@@ -47,8 +49,8 @@ def test_every_writer_gets_the_numbers_by_name(tmp_path: Path) -> None:
         log.write(step_record(0, 1))
         log.write(epoch_record(0, 1))
     assert recorder.seen == [
-        (1, {"epoch": 0.0, "loss": 1.5, "losses/cls": 0.5}),
-        (1, {"epoch": 0.0, "val/map": 0.25}),
+        (1, {"epoch": 0.0, "loss": 1.5, "losses/cls": 0.5, "seconds": 2.0}),
+        (1, {"epoch": 0.0, "val/map": 0.25, "seconds": 3.0}),
     ]
     assert recorder.closed
     lines = (tmp_path / "deep" / "metrics.jsonl").read_text().splitlines()
