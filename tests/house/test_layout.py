@@ -16,8 +16,8 @@ FOLDERS = {
     "submit", "tests", "workflow",
 }  # fmt: skip
 FILES = {
-    ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md", "constraints.txt",
-    "pyproject.toml", "requirements.txt",
+    ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md", "SECURITY.md",
+    "constraints.txt", "pyproject.toml", "requirements.txt",
 }  # fmt: skip
 OPTIONAL_FILES = {"LICENSE", ".gitattributes", ".python-version"}
 PACKAGES = ("data_tools", "ensemble", "experiments", "models", "scoring", "submit", "workflow")
