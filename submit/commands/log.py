@@ -57,7 +57,7 @@ def log(
           --truth work/folds/val_3.json
       python -m submit log work/submission.csv --leaderboard 0.6153
     """
-    from submit.ledger.entries import find_score, log_submission
+    from submit.ledger.entries import find_score, log_submission, zone_of
     from submit.ledger.file import read_ledger
     from submit.ledger.text import ledger_summary, ledger_text
 
@@ -66,6 +66,7 @@ def log(
         raise click.UsageError("these options are about a FILE to enter: name it")
     if (predictions is None) != (truth is None) or (predictions and score_json):
         raise click.UsageError("give --predictions with --truth, or --score alone")
+    zone_of(utc_offset)  # before anything is entered: a mistake leaves the ledger alone
     if submission is not None:
         log_submission(
             ledger,

@@ -64,6 +64,15 @@ def log_submission(
     return entries[place]
 
 
+def zone_of(utc_offset_hours: float) -> timezone:
+    """Return the time zone of an offset; `UserError` where no place on earth has it."""
+    if not -12 <= utc_offset_hours <= 14:
+        raise UserError(
+            f"--utc-offset is {utc_offset_hours:g}", expected="hours from -12 to 14: 9 for Korea"
+        )
+    return timezone(timedelta(hours=utc_offset_hours))
+
+
 def submissions_left(
     entries: list[Entry],
     *,
@@ -82,11 +91,7 @@ def submissions_left(
     Raises:
         UserError: no clock on Earth has that offset.
     """
-    if not -12 <= utc_offset_hours <= 14:
-        raise UserError(
-            f"--utc-offset is {utc_offset_hours:g}", expected="hours from -12 to 14: 9 for Korea"
-        )
-    zone = timezone(timedelta(hours=utc_offset_hours))
+    zone = zone_of(utc_offset_hours)
     today = (now or datetime.now(UTC)).astimezone(zone).date()
     days = [datetime.fromisoformat(entry.submitted).astimezone(zone).date() for entry in entries]
     return max(per_day - days.count(today), 0)

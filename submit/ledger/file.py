@@ -47,6 +47,8 @@ class Entry:
     note: str = ""
 
 
+# What makes a spreadsheet take a cell for a formula.
+FORMULA_STARTS = ("=", "+", "-", "@")
 COLUMNS = tuple(entry.name for entry in fields(Entry))
 
 
@@ -80,7 +82,8 @@ def write_ledger(path: str | Path, entries: list[Entry]) -> None:
     writer.writeheader()
     for entry in entries:
         row = {key: "" if value is None else value for key, value in asdict(entry).items()}
-        writer.writerow({**row, "members": " ".join(entry.members)})
+        texts = {**row, "members": " ".join(entry.members)}
+        writer.writerow({key: _inert(value) for key, value in texts.items()})
     write_text(path, buffer.getvalue())
 
 
@@ -102,7 +105,19 @@ def locked(path: Path) -> Iterator[None]:
         ) from None
 
 
+def _inert(value: object) -> object:
+    """Return a text that no spreadsheet runs: what begins like a formula gets a quote in front."""
+    if isinstance(value, str) and (value[:1] in FORMULA_STARTS or _is_quoted(value)):
+        return f"'{value}" if value else value
+    return value
+
+
+def _is_quoted(text: str) -> bool:
+    return text[:1] == "'" and text[1:2] in (*FORMULA_STARTS, "'")
+
+
 def _entry(row: dict[str, str], where: str) -> Entry:
+    row = {key: text[1:] if _is_quoted(text) else text for key, text in row.items()}
     return Entry(
         submitted=_moment(row["submitted"], where),
         file=row["file"],

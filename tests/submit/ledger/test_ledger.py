@@ -312,3 +312,22 @@ def test_a_note_of_two_lines_stays_on_one_in_the_table(tmp_path, submission):
     arguments = ["log", str(submission), "--ledger", str(tmp_path / "ledger.csv")]
     result = CliRunner().invoke(main, [*arguments, "--note", "first\nsecond"])
     assert "(first second)" in result.stdout
+
+
+def test_an_offset_that_no_place_has_enters_nothing(tmp_path):
+    (tmp_path / "a.csv").write_text("PredictionString,image_id\n")
+    ledger = tmp_path / "ledger.csv"
+    words = ["log", str(tmp_path / "a.csv"), "--ledger", str(ledger), "--utc-offset", "99"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "--utc-offset is 99" in result.output
+    assert not ledger.exists()
+
+
+@pytest.mark.parametrize("note", ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''", "it's 1", ""])
+def test_no_note_is_a_formula_to_a_spreadsheet_and_all_read_back(tmp_path, note):
+    (tmp_path / "a.csv").write_text("PredictionString,image_id\n")
+    log_submission(tmp_path / "ledger.csv", tmp_path / "a.csv", note=note)
+    assert [entry.note for entry in read_ledger(tmp_path / "ledger.csv")] == [note]
+    last = (tmp_path / "ledger.csv").read_text().splitlines()[-1]
+    assert not last.rpartition(",")[2].startswith(("=", "+", "-", "@"))
