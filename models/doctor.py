@@ -198,7 +198,7 @@ def shared_memory_finding(free: int | None) -> Finding:
     return Finding(
         "error",
         "shared memory",
-        f"{text}: loading with several processes will crash",
+        f"{text}: several processes that load large pictures need more; training takes fewer",
         fix="start the container with --shm-size=8g, or train with --workers 0",
     )
 

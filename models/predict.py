@@ -16,6 +16,7 @@ from data_tools.ground.paths import DataPaths, RunPaths, WorkPaths
 from data_tools.predictions.files import require_parquet_name, write_predictions
 from data_tools.predictions.table import Predictions, predictions_from_rows
 from models.engine.data.picture_check import broken_pictures, refuse_broken, without_pictures
+from models.engine.data.shared_memory import batch_bytes, workers_that_fit
 from models.engine.libraries.choice import prediction_of
 from models.engine.runs.folder import read_config, read_run, run_provenance
 from models.engine.runs.training_data import require_images
@@ -78,6 +79,13 @@ def predict(request: PredictRequest, console: Console) -> PredictedFile:
     device = choose_device(request.device)
     broken = broken_pictures(coco, image_root)
     _warn_of_broken(broken, len(coco.images), image_root, console)
+    batch_size = request.batch_size or config["batch_size"]
+    workers = workers_that_fit(
+        config["workers"] if request.workers is None else request.workers,
+        batch_bytes(config["image_size_wh"], batch_size),
+        is_asked=request.workers is not None,
+        say=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
+    )
     predictions, seconds = prediction_of(get_model(config["model"]).library)(
         paths,
         config,
@@ -86,8 +94,8 @@ def predict(request: PredictRequest, console: Console) -> PredictedFile:
         views=views,
         provenance=provenance,
         device=device,
-        batch_size=request.batch_size or config["batch_size"],
-        workers=config["workers"] if request.workers is None else request.workers,
+        batch_size=batch_size,
+        workers=workers,
         console=console,
     )
     predictions = _with_all_images(predictions, coco)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from data_tools.ground.run_names import RunName, build, checked_name
 from models.engine.config.resolve import resolve_config
 from models.engine.config.unfit import UNFIT, reason_of
 from models.engine.data.picture_check import broken_pictures, refuse_broken, without_pictures
+from models.engine.data.shared_memory import batch_bytes, workers_that_fit
 from models.engine.data.table import annotation_table
 from models.engine.libraries.choice import training_of
 from models.engine.runs.files import FinishedFile, read_checked
@@ -87,7 +88,9 @@ def prepare(request: TrainRequest) -> tuple[PreparedRun, str]:
     data = read_training_data(request.data_root, work, request.fold, request.pseudo)
     device = choose_device(request.device)
     scale = request.scale or ("full" if device == "cuda" else "smoke")
+    notes: list[str] = []
     config = _config(request, scale, data)
+    config["workers"] = _workers(request, config, notes.append)
     leaked = _checked_leaks(request, data)
     paths = run_paths(request)
     # The main process decides, and opens the folder perhaps before the others look.
@@ -104,7 +107,7 @@ def prepare(request: TrainRequest) -> tuple[PreparedRun, str]:
     )
     _refuse_training_on_nothing(data)
     return PreparedRun(
-        request, config, paths, data, device, state == "resume", leaked, skipped
+        request, config, paths, data, device, state == "resume", leaked, skipped, tuple(notes)
     ), state
 
 
@@ -132,6 +135,17 @@ def _refuse_training_on_nothing(data: TrainingData) -> None:
             expected="boxes of a pixel and more inside their images",
             next_step="python -m data_tools verify names what is wrong with them",
         )
+
+
+def _workers(request: TrainRequest, config: Mapping[str, Any], say: Callable[[str], None]) -> int:
+    largest_scale = max(config["augment"]["multi_scale"])
+    overridden = any(text.startswith("workers=") for text in request.overrides)
+    return workers_that_fit(
+        config["workers"],
+        batch_bytes(config["image_size_wh"], config["batch_size"], largest_scale),
+        is_asked=request.workers is not None or overridden,
+        say=say,
+    )
 
 
 def _train_with(
@@ -222,6 +236,7 @@ def _announce(run: PreparedRun, state: str, console: Console) -> None:
         lines.append("nothing to resume: starting afresh")
     if run.skipped:
         lines.append(f"{len(run.skipped)} broken pictures are left out; run.json names them")
+    lines += run.notes
     lines.append(f"run folder: {run.paths.root}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing.queues
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -17,6 +19,7 @@ from data_tools.ground.errors import UserError
 from models.engine.data.dataset import TrainDataset
 from models.engine.data.eval_dataset import EvalSample
 from models.engine.data.sampler import EpochSampler
+from models.engine.data.shared_memory import patience_seconds, stalled
 from models.engine.ops.freed_memory import return_freed_memory
 from models.engine.ops.parent_death import end_with_parent
 
@@ -43,6 +46,8 @@ class _ErrorsAsValues(Dataset[Any]):
 class BatchLoader:
     """Iterates over batches, each a list of samples; raises the `UserError` of a worker here.
 
+    Workers that hand nothing over for `patience_seconds()` end with a `LoadingStalledError`.
+
     Args:
         dataset: of training or of prediction samples.
         workers: number of processes; 0 loads in this one.
@@ -57,6 +62,7 @@ class BatchLoader:
             worker_init_fn=partial(_start_worker, parent=os.getpid()),
             # Its own: starting an epoch must not draw from the generator that the model uses.
             generator=torch.Generator(),
+            timeout=patience_seconds() if workers else 0,
             **options,
         )
 
@@ -72,6 +78,10 @@ class BatchLoader:
                     raise batch
                 yield batch
             complete = True
+        except RuntimeError as error:
+            if reason := _reason_of_stall(error):
+                raise stalled(reason) from None
+            raise
         finally:
             if not complete:
                 self.close(batches)
@@ -88,6 +98,15 @@ class BatchLoader:
         shut_down = getattr(batches, "_shutdown_workers", None)
         if shut_down:
             shut_down()
+
+
+def _reason_of_stall(error: RuntimeError) -> str | None:
+    """Return what kept a worker from handing over its batch; None for another failure."""
+    if "DataLoader timed out" in str(error):
+        return "the loading processes hand nothing over any more"
+    if "Bus error" in str(error):
+        return "a loading process died of a bus error: shared memory was full"
+    return None
 
 
 def train_loader(
@@ -117,9 +136,15 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
+def _say_lost(error: Exception, batch: object) -> None:
+    sys.stderr.write(f"a loading process could not hand over a batch: {error}\n")
+
+
 def _start_worker(worker: int, parent: int) -> None:
     # Killed, the main process would leave workers behind that hold the lock of its run.
     end_with_parent(parent)
+    # Python would print a traceback here; the main process notices that the batch never comes.
+    vars(multiprocessing.queues)["Queue"]._on_queue_feeder_error = staticmethod(_say_lost)
     # Workers share the terminal: Ctrl-C is answered by the main process, between two steps.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # One thread per worker: OpenCV's own pool would compete with the other workers.

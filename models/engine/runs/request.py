@@ -67,6 +67,7 @@ class PreparedRun:
         resume: continue from the last checkpoint.
         leaked: reasons why its validation score cannot be trusted.
         skipped: why pictures are left out of training and validation, by file name.
+        notes: what differs from the settings because of the machine, for the user.
     """
 
     request: TrainRequest
@@ -77,6 +78,7 @@ class PreparedRun:
     resume: bool
     leaked: tuple[str, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_tools.ground.paths import RunPaths
 from models.engine.data.loader import train_loader
+from models.engine.data.shared_memory import LoadingStalledError
 from models.engine.detector import Detector
 from models.engine.training.distributed import (
     World,
@@ -117,6 +118,11 @@ class Trainer:
         try:
             for samples in self._loader:
                 self._train_step(samples)
+        except LoadingStalledError:
+            # Saving gathers from all processes, and the others wait inside a step.
+            if self.world.size == 1:
+                self.save()
+            raise
         except RuntimeError as error:
             # A signal to the whole process group also ends the loader's workers.
             if self.interrupt.signal_number and "DataLoader worker" in str(error):

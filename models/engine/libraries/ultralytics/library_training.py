@@ -24,6 +24,7 @@ from data_tools.coco.dataset import read_coco
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths
 from models.engine.data.decode import in_window
+from models.engine.data.shared_memory import patience_seconds
 from models.engine.libraries.ultralytics.arguments import model_yaml, training_arguments
 from models.engine.libraries.ultralytics.box_weights import BoxTable, number_boxes
 from models.engine.libraries.ultralytics.epoch_records import (
@@ -196,6 +197,8 @@ class KitTrainer(DetectionTrainer):
             "steps_per_epoch": len(self.train_loader),
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
         }
+        # The library's loader has no such option; a batch that never comes must end the wait.
+        self.train_loader.iterator._timeout = patience_seconds() if self.args.workers else 0
         self.report("start", epoch=self.start_epoch, **self.facts)
         self.step_in_epoch, self.step_began = 0, time.perf_counter()
         self.epoch_began = self.step_began
