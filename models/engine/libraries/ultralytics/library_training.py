@@ -198,7 +198,7 @@ class KitTrainer(DetectionTrainer):
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
         }
         # The library's loader has no such option; a batch that never comes must end the wait.
-        self.train_loader.iterator._timeout = patience_seconds() if self.args.workers else 0
+        self.train_loader.timeout = patience_seconds() if self.train_loader.num_workers else 0
         self.report("start", epoch=self.start_epoch, **self.facts)
         self.step_in_epoch, self.step_began = 0, time.perf_counter()
         self.epoch_began = self.step_began

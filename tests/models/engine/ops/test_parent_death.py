@@ -53,9 +53,24 @@ def test_a_child_ends_when_its_parent_is_killed(number, asked, ends, repository)
 
 
 def test_a_child_that_asks_too_late_ends_at_once(repository):
-    code = "import os; from models.engine.ops.parent_death import end_with_parent; "
-    asked = "end_with_parent(os.getppid() + 1); print('still here')"
-    done = subprocess.run(
-        [sys.executable, "-c", code + asked], capture_output=True, text=True, cwd=repository
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert outcome_with_parent(gone.pid, repository) == (1, "")
+
+
+def test_a_server_of_forks_between_the_two_is_no_reason_to_end(repository):
+    between = subprocess.Popen(["sleep", "60"])  # alive, and not the parent
+    assert outcome_with_parent(between.pid, repository) == (0, "still here\n")
+    between.kill()
+    between.wait()
+
+
+def outcome_with_parent(parent: int, repository: Path) -> tuple[int, str]:
+    code = (
+        "from models.engine.ops.parent_death import end_with_parent; "
+        f"end_with_parent({parent}); print('still here')"
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=repository
+    )
+    return done.returncode, done.stdout
