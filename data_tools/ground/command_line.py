@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -42,6 +46,7 @@ _NEXT_STEP_OF_ERRNO = {
     errno.EAGAIN: "the system is out of processes or memory: end other programs, then try again",
 }
 INTERRUPTED_STATUS = 130
+TERMINATED_STATUS = 143
 
 
 def user_error_from(error: BaseException) -> UserError | None:
@@ -78,6 +83,37 @@ def advance(bar: Any) -> Callable[[int], None]:
         bar.update(1)
 
     return tick
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; like `KeyboardInterrupt`, nothing but tidying up should catch it."""
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let a SIGTERM end the block as Ctrl-C does, so that temporary files are removed.
+
+    Commands that answer it in their own way, such as training, set their own handler inside.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    me = os.getpid()
+
+    def end(number: int, frame: object) -> None:
+        if os.getpid() == me:
+            raise _Terminated
+        # A process that was forked meanwhile has nothing to tidy up.
+        os._exit(TERMINATED_STATUS)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class UserErrorExit(click.ClickException):
@@ -153,10 +189,12 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, turning mistakes into messages and leaving bugs their traceback.
 
-        Ctrl-C ends it with status 130, a reader that left, as `| head` does, with status 1.
+        Ctrl-C ends it with status 130, SIGTERM with 143, a reader that left, as `| head` does,
+        with status 1.
         """
         try:
-            result = super().invoke(ctx)
+            with _ended_by_sigterm():
+                result = super().invoke(ctx)
             # What is still held back may meet a full disk, or a reader that left.
             sys.stdout.flush()
             return result
@@ -165,6 +203,9 @@ class CommandGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("stopped by Ctrl-C", err=True)
             raise click.exceptions.Exit(INTERRUPTED_STATUS) from None
+        except _Terminated:
+            click.echo("stopped by SIGTERM", err=True)
+            raise click.exceptions.Exit(TERMINATED_STATUS) from None
         except (OSError, MemoryError, RecursionError, RuntimeError) as error:
             user_error = user_error_from(error)
             if user_error is None:

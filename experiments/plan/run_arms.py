@@ -84,6 +84,11 @@ def _start_process(command: list[str]) -> int:
             # would kill it a quarter of a second later.
             process.wait()
             raise
+        except BaseException:
+            # A SIGTERM reaches this process alone: the training saves its checkpoint too.
+            process.terminate()
+            process.wait()
+            raise
 
 
 def _call(command: list[str], planned: PlannedRun, start: Start) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import pickle
+import signal
 import subprocess
 import sys
+import time
 
 import click
 import pytest
@@ -136,3 +138,59 @@ def test_an_unknown_option_ends_with_status_2():
 def test_a_user_error_crosses_process_boundaries():
     error = UserError("a", where="b", expected="c", next_step="d")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+STUCK = """
+import sys, time
+from pathlib import Path
+import click
+from data_tools.ground.command_line import CommandGroup
+from data_tools.ground.files import whole_file
+from data_tools.ground.whole.staging import staged_files
+
+@click.group(cls=CommandGroup)
+def main(): pass
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def go(folder):
+    with staged_files(folder / "set"), whole_file(folder / "a.txt") as temporary:
+        temporary.write_text("half")
+        print("writing", flush=True)
+        time.sleep(60)
+
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"),
+    [(signal.SIGINT, 130, "stopped by Ctrl-C"), (signal.SIGTERM, 143, "stopped by SIGTERM")],
+)
+def test_a_command_that_is_stopped_says_so_and_leaves_nothing(
+    tmp_path, repository, number, status, said
+):
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK, "go", str(tmp_path)],
+        cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "writing\n"
+        process.send_signal(number)
+        assert process.wait(timeout=30) == status
+        assert process.stderr.read().splitlines() == [said]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_drawing_the_sample_can_be_stopped(tmp_path, repository):
+    with subprocess.Popen(
+        [sys.executable, "-m", "data_tools", "sample", "--out", str(tmp_path / "sample")],
+        cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        until = time.monotonic() + 60
+        while not list(tmp_path.rglob("*.jpg")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(timeout=30) == 143
+        assert "Traceback" not in process.stderr.read()
+    assert list(tmp_path.iterdir()) == []
