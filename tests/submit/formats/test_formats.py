@@ -48,6 +48,7 @@ EXPECTED = {
         ",test/0003.jpg",
     ],
     "kaggle": ["ImageId,PredictionString", "0001,3 0.5 20.0 10.0 60.0 30.0", "0002,", "0003,"],
+    "rsna": ["patientId,PredictionString", "0001,0.5 20.0 10.0 40.0 20.0", "0002,", "0003,"],
     "kaggle_xywh": ["image_id,PredictionString", "0001,0.5 20.0 10.0 40.0 20.0", "0002,", "0003,"],
     "kaggle_normalised": [
         "ImageId,PredictionString", "0001,paper 0.5 0.1 0.1 0.3 0.3", "0002,", "0003,",
@@ -65,7 +66,9 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_text_of_every_format(name, tmp_path):
-    dataset = images_of(classes=("paper",) if name == "kaggle_xywh" else ("paper", "metal"))
+    dataset = images_of(
+        classes=("paper",) if name in ("kaggle_xywh", "rsna") else ("paper", "metal")
+    )
     assert text_of(name, dataset, [ROW], tmp_path) == EXPECTED[name]
 
 
@@ -89,7 +92,9 @@ BOX = st.tuples(
 @given(rows=st.lists(BOX, max_size=10), name=st.sampled_from(NAMES),
        digits=st.sampled_from([None, 2, 4]))  # fmt: skip
 def test_reading_back_gives_what_was_printed(tmp_path_factory, rows, name, digits):
-    dataset = images_of(classes=("paper",) if name == "kaggle_xywh" else ("paper", "metal"))
+    dataset = images_of(
+        classes=("paper",) if name in ("kaggle_xywh", "rsna") else ("paper", "metal")
+    )
     table = predictions(
         dataset,
         [(10 * (image + 1), int(dataset.category_ids[label % len(dataset.categories)]), score,
