@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -125,6 +126,11 @@ class UserErrorExit(click.ClickException):
         super().__init__(message_text(str(error)))
 
 
+COMMANDLINE = click.core.ParameterSource.COMMANDLINE
+# Options that are read as text, because what they name has several forms.
+TEXTS_THAT_ARE_PATHS = frozenset({"images", "members", "out", "picture", "settings", "truth"})
+
+
 class Command(click.Command):
     """A click command that answers an option's former name with its present one.
 
@@ -153,7 +159,23 @@ class Command(click.Command):
             self._refuse_value_of_flag(ctx, words, error)
             raise
         self._refuse_value_of_flag(ctx, words, None)
+        self._refuse_empty_paths(ctx, words)
         return rest
+
+    def _refuse_empty_paths(self, ctx: click.Context, words: list[str]) -> None:
+        """Refuse an empty text for a file or folder, which would mean the current folder.
+
+        It comes from a variable of a script that is not set: `--out "$OUT"`.
+        """
+        here_is_given = any(word.endswith((".", "/")) for word in words)
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name or "")
+            for entry in value if isinstance(value, tuple) else (value,):
+                is_empty_path = isinstance(entry, Path) and entry == Path() and not here_is_given
+                is_empty_text = entry == "" and parameter.name in TEXTS_THAT_ARE_PATHS
+                given = ctx.get_parameter_source(parameter.name or "") is COMMANDLINE
+                if given and (is_empty_path or is_empty_text):
+                    raise click.UsageError(f"{parameter.get_error_hint(ctx)} is an empty path", ctx)
 
     def _refuse_value_of_flag(
         self, ctx: click.Context, words: list[str], error: click.UsageError | None

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
 import pytest
@@ -194,3 +195,31 @@ def test_drawing_the_sample_can_be_stopped(tmp_path, repository):
         assert process.wait(timeout=30) == 143
         assert "Traceback" not in process.stderr.read()
     assert list(tmp_path.iterdir()) == []
+
+
+@click.group(cls=CommandGroup)
+def paths() -> None:
+    """Group."""
+
+
+@paths.command()
+@click.argument("source", type=click.Path(path_type=Path), default=".")
+@click.option("--out", type=click.Path(path_type=Path), default="")
+@click.option("--settings")
+@click.option("--note")
+def go(**given: object) -> None:
+    """Print what was given."""
+    click.echo(sorted(given))
+
+
+@pytest.mark.parametrize("words", [["--out="], ["--out", ""], [""], ["a", "--settings", ""]])
+def test_an_empty_path_is_refused_and_not_taken_for_the_current_folder(words):
+    """`--out "$OUT"` with a variable that is not set wrote into the current folder."""
+    result = CliRunner().invoke(paths, ["go", *words])
+    assert result.exit_code == 2
+    assert "is an empty path" in result.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["."], ["a", "--out", "."], ["./"], ["--note", ""]])
+def test_the_current_folder_may_be_named_and_other_texts_may_be_empty(words):
+    assert CliRunner().invoke(paths, ["go", *words]).exit_code == 0
