@@ -223,3 +223,27 @@ def test_an_empty_path_is_refused_and_not_taken_for_the_current_folder(words):
 @pytest.mark.parametrize("words", [[], ["."], ["a", "--out", "."], ["./"], ["--note", ""]])
 def test_the_current_folder_may_be_named_and_other_texts_may_be_empty(words):
     assert CliRunner().invoke(paths, ["go", *words]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data_tools", "stats", "LINK"],
+        ["submit", "check", "LINK", "--images", "LINK"],
+        ["ensemble", "fuse", "LINK", "--images", "LINK", "--out", "OUT.parquet"],
+        ["experiments", "report", "--work", "LINK"],
+        ["models", "predict", "LINK", "--split", "val"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_loop_of_links_is_a_message(words, tmp_path, repository):
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    names = {"LINK": str(tmp_path / "one"), "OUT.parquet": str(tmp_path / "out.parquet")}
+    done = subprocess.run(
+        [sys.executable, "-m", *(names.get(word, word) for word in words)],
+        cwd=repository, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert names["LINK"] in done.stderr
+    assert "Traceback" not in done.stderr
