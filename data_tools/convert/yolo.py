@@ -185,8 +185,10 @@ def _stale_labels(out: Path, written: Iterable[PurePosixPath], overwrite: bool) 
             holds something else than labels.
     """
     written = set(written)
-    texts = [path for path in out.rglob("*.txt") if path.is_file()] if out.is_dir() else []
-    relative = {path: PurePosixPath(path.relative_to(out).as_posix()) for path in texts}
+    found = [path for path in out.rglob("*.txt") if path.is_file()] if out.is_dir() else []
+    relative = {path: PurePosixPath(path.relative_to(out).as_posix()) for path in found}
+    # A run that was killed leaves its hidden folder, which goes when the next one writes.
+    texts = [path for path in found if not is_hidden(relative[path])]
     ours = PurePosixPath(CLASSES_FILE)
     foreign = [p for p in texts if relative[p] != ours and not holds_labels(p)]
     if foreign:

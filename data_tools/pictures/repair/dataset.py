@@ -9,7 +9,8 @@ from typing import Literal
 
 from data_tools.coco.dataset import CocoDataset, read_coco, write_coco
 from data_tools.ground.errors import UserError
-from data_tools.ground.whole.staging import staged_files
+from data_tools.ground.whole.staging import is_unfinished, staged_files
+from data_tools.ground.whole.temporaries import sweep
 from data_tools.pictures.facts import ImageFacts, read_image_facts
 from data_tools.pictures.orientation import UPRIGHT, is_annotated_as_shown, shown_size
 from data_tools.pictures.repair.picture import rescued, turned, without_mark
@@ -93,7 +94,10 @@ def repair_dataset(
         UserError: a file is missing or no COCO file, `out` holds something, a picture to be
             predicted is missing, or nothing tells which frame was annotated.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.is_dir():
+        sweep(out)
+    # Files that a killed run has moved in part are those that this one writes.
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not is_unfinished(out))):
         raise UserError(
             "the output exists already",
             where=out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from data_tools.convert.class_files import find_class_names
 from data_tools.convert.yolo import coco_from_yolo, write_yolo
 from data_tools.ground.errors import UserError
 from tests.builders.coco_cases import box, coco_dict, image, write_images
+from tests.builders.killing import each_kill
 
 
 @pytest.fixture
@@ -151,6 +153,14 @@ def test_labels_of_other_images_do_not_mix_with_the_new_ones(tmp_path):
     assert "--overwrite" in caught.value.next_step
     write_yolo(out, dataset("a.jpg"), overwrite=True)
     assert sorted(path.name for path in out.rglob("*.txt")) == ["a.txt", "classes.txt"]
+
+
+def test_labels_can_be_written_again_after_a_kill(tmp_path):
+    out = tmp_path / "labels"
+    for _ in each_kill(lambda: write_yolo(out, dataset("a.jpg", "b.jpg"))):
+        write_yolo(out, dataset("a.jpg", "b.jpg"))
+        assert sorted(path.name for path in out.iterdir()) == ["a.txt", "b.txt", "classes.txt"]
+        shutil.rmtree(out)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

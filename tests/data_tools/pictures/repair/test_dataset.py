@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from data_tools.pictures.repair.dataset import repair_dataset
 from data_tools.pictures.repair.picture import rescued
 from data_tools.pictures.verify import verify_dataset
 from tests.builders.coco_cases import box, coco_dict, image, write_dict
+from tests.builders.killing import each_kill
 
 
 def picture(width: int = 160, height: int = 120) -> Image.Image:
@@ -162,6 +164,18 @@ def test_a_missing_picture_to_be_predicted_is_refused(tmp_path):
     with pytest.raises(UserError, match="1 pictures to be predicted are missing"):
         repair(root)
     assert not (root / "new").exists()
+
+
+def test_a_killed_repair_can_be_repeated(tmp_path):
+    names = ("a.jpg", "b.jpg")
+    root = data_root(
+        tmp_path, {name: encoded(picture()) for name in names}, {name: (160, 120) for name in names}
+    )
+    for _ in each_kill(lambda: repair(root)):
+        repair(root)
+        left = sorted(path.name for path in (root / "new").iterdir())
+        assert left == ["a.jpg", "b.jpg", "test.json", "train.json"]
+        shutil.rmtree(root / "new")
 
 
 def test_the_command_never_works_in_place_and_prints_json(tmp_path):
