@@ -284,9 +284,12 @@ def test_real_submissions_fuse_as_the_reference_fuses_them(real_data):
     fused = fuse_table(build_table(members, dataset), FusionSettings())
     for image_id in range(0, 4871, 20):
         lists = [
-            (m.boxes_xyxy[rows].astype(float) / 1024, m.scores[rows].astype(float), m.labels[rows])
+            (boxes.astype(float) / 1024, scores.astype(float), m.labels[rows])
             for m in members
             for rows in [m.rows(image_id)]
+            # Fusion rounds what it reads to float32.
+            for boxes in [m.boxes_xyxy[rows].astype(np.float32)]
+            for scores in [m.scores[rows].astype(np.float32)]
         ]
         boxes, scores, labels = quietly(
             ensemble_boxes.weighted_boxes_fusion, *zip(*lists, strict=True), iou_thr=0.6
