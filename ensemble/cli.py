@@ -10,6 +10,7 @@ import click
 from data_tools.ground.command_line import Command, CommandGroup
 from data_tools.ground.declared.checking import checked
 from data_tools.ground.errors import UserError
+from data_tools.ground.files import refuse_overwriting
 from data_tools.ground.options.output import Result, output_options
 from ensemble.settings import (
     CONFIDENCE_TYPES,
@@ -151,6 +152,7 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Res
 
     if options["picture"] and not options["explain"]:
         raise click.UsageError("--picture needs --explain IMAGE")
+    refuse_overwriting([out], [options["settings_file"]])
     request = _take_fusion_options(options)
     return run_fuse(members, images, out, request, **options)
 
@@ -179,6 +181,7 @@ def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> Resu
     """
     from ensemble.commands import run_tune
 
+    refuse_overwriting([out], [options["settings_file"]])
     request = _take_fusion_options(options)
     return run_tune(members, truth, out, request, **options)
 

@@ -363,6 +363,20 @@ def test_no_output_replaces_a_file_that_is_read(space, command):
     assert {path: path.read_bytes() for path in space.root.iterdir()} == before
 
 
+@pytest.mark.parametrize(("command", "images"), [("fuse", "--images"), ("tune", "--truth")])
+def test_no_output_replaces_the_settings_that_are_read(space, command, images):
+    dataset = space.add_dataset("val.json", truth=[(10, 1, (0, 0, 40, 40))])
+    member = space.add_parquet("a.parquet", dataset, [(10, 1, 0.9, *LEFT)])
+    path = space.root / "settings.json"
+    write_settings(path, FusionSettings(iou=0.7))
+    before = path.read_bytes()
+    words = [member, images, space.root / "val.json", "--settings", path, "--out", path]
+    result = run(command, *words)
+    assert result.exit_code == 2
+    assert "the output would replace a file that is read" in result.output
+    assert path.read_bytes() == before
+
+
 def test_the_picture_does_not_replace_the_image(two, space):
     words = ["--explain", "10", "--data", space.root, "--picture", space.root / "test/0000.jpg"]
     result = run("fuse", *two, *words)
