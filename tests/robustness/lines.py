@@ -154,10 +154,11 @@ def outputs(command: Command, words: Sequence[str]) -> list[str]:
     names = {
         name
         for parameter in command.click_command.params
-        if isinstance(parameter, click.Option) and parameter.name in OUTPUTS
+        if isinstance(parameter, click.Option) and parameter.name in (*OUTPUTS, "work")
         for name in parameter.opts
     }
-    return [after for word, after in pairwise(words) if word in names]
+    # The world's own work folder is left to what the line was seen to write there.
+    return [after for word, after in pairwise(words) if word in names and after != "work"]
 
 
 def expanded(arguments: Sequence[str], world: Path) -> list[str]:
