@@ -21,8 +21,8 @@ CONTROL = re.compile(
     "|\x1b(?!\\[[0-9;?]*[A-Za-z])"
 )
 COLOUR = re.compile("\x1b\\[31mred")
-# These say what is wrong in a file and end with 2, their report is written all the same.
-REPORTS_ON_ERROR = ("submit check", "data_tools verify", "models doctor")
+# These end with 2 and write all the same: a report of what is wrong, the logs of the steps.
+REPORTS_ON_ERROR = ("submit check", "data_tools verify", "models doctor", "workflow")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from data_tools.ground.command_line import CommandGroup
+from data_tools.ground.paths import WorkPaths
 from tests.robustness.commands import Command
 
 
@@ -21,7 +22,9 @@ def _train() -> None:
     from tests.builders.experiments_workspace import FOLD
     from tests.builders.toy_detector import train_toy
 
-    train_toy(Path(), "toy", fold=FOLD, resume=True)
+    # As `models train` does: a finished run is left alone.
+    if not WorkPaths(Path("work")).run("toy", FOLD).finished_json.is_file():
+        train_toy(Path(), "toy", fold=FOLD, resume=True)
 
 
 def toy_command() -> Command:
