@@ -32,7 +32,10 @@ def _train(place: Place) -> Plan:
 
 
 def _pseudo(place: Place) -> Plan:
-    return _pseudo_labels(place, int(place.settings["ROUND"]))
+    round_number = int(place.settings["ROUND"])
+    if place.work.pseudo_json(place.fold, round_number).is_file():
+        fusion.refuse_other_pseudo(place, round_number, member_names(place))
+    return _pseudo_labels(place, round_number)
 
 
 def _pseudo_labels(place: Place, round_number: int) -> Plan:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from data_tools.ground.errors import UserError
 from workflow.place import Place
+from workflow.records import read_record
 from workflow.step import Chain, Step, files_among
 
 
@@ -38,13 +40,54 @@ def pseudo(place: Place, round_number: int) -> Chain:
 
     Labels that runs may have been trained on are never replaced: other teachers are another round.
     """
+    if place.work.pseudo_json(place.fold, round_number).is_file():
+        return ()
+    return (_make_pseudo(place, round_number),)
+
+
+def refuse_other_pseudo(place: Place, round_number: int, members: list[str]) -> None:
+    """Refuse to pass over labels that are there, but not of these teachers or options.
+
+    Raises:
+        UserError: other teachers made them than `members`, or other options than PSEUDO_FLAGS.
+    """
+    out = place.work.pseudo_json(place.fold, round_number)
+    if not out.is_file():
+        return
+    from data_tools.coco.dataset import read_coco
+    from data_tools.coco.note import whole_note_of
+
+    teachers = whole_note_of(read_coco(out)).get("teachers", [])
+    there = sorted(dict.fromkeys(str(teacher.get("run")) for teacher in teachers))
+    differing = []
+    if there and there != sorted(members):
+        differing.append(
+            f"the labels there are by {', '.join(there)}, asked for is {', '.join(sorted(members))}"
+        )
+    step = _make_pseudo(place, round_number)
+    record = read_record(place.records, step.key)
+    if record is not None and record.settings != step.stated():
+        now = [word for word in step.stated() if word not in record.settings]
+        before = [word for word in record.settings if word not in step.stated()]
+        differing.append(
+            f"they were made with the options {' '.join(before) or '(none)'}, "
+            f"asked for is {' '.join(now) or '(none)'}"
+        )
+    if differing:
+        raise UserError(
+            "; ".join(differing),
+            where=out,
+            expected="the labels as they are: runs may have been trained on them",
+            next_step=f"make pseudo ROUND={round_number + 1}, or give another folder, WORK=...",
+        )
+
+
+def _make_pseudo(place: Place, round_number: int) -> Step:
     out = place.work.pseudo_json(place.fold, round_number)
     flags = place.settings.words("PSEUDO_FLAGS")
-    if out.is_file():
-        return ()
     train_json, test_json = place.work.train_json(place.fold), place.data.test_json
     fused = place.work.fused("test")
-    step = Step(
+    return Step(
         kind="pseudo",
         subject=f"round{round_number}",
         fold=place.fold,
@@ -55,4 +98,3 @@ def pseudo(place: Place, round_number: int) -> Chain:
         outputs={"labels": out},
         places={"work": place.work.root, "data": place.data.root},
     )  # fmt: skip
-    return (step,)
