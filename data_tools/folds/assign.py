@@ -1,4 +1,4 @@
-"""Assign images to folds: the seed's scheme, reproduced, and the stratification it meant."""
+"""Assign images to folds: the original entry's scheme, and the stratification that it meant."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def seed_scheme_folds(dataset: CocoDataset, folds: int, seed: int) -> np.ndarray
     Args:
         dataset: annotations to split.
         folds: number of folds.
-        seed: random state; the seed's split used 411.
+        seed: random state; the original entry's split used 411.
 
     Returns:
         (I,) int64 fold of each image, in file order.

@@ -36,7 +36,7 @@ class PlannedRun:
 
     Attributes:
         arm: the arm.
-        seed: the seed.
+        seed: of everything random in its training.
         name: experiment name of the run folder, `mosaic-base-seed42`.
         folder: the run folder.
         inputs: resolved configuration (`config`) and data inputs (`data`).

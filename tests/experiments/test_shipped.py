@@ -137,7 +137,7 @@ def test_report_of_what_was_trained(place, tmp_path):
 
 
 def test_regret_pseudo_labels_of_a_teacher_that_saw_the_fold_are_not_trained_on(place, tmp_path):
-    """The seed's regret: its pseudo-labels came from models that had seen valid3."""
+    """The original entry's regret: its pseudo-labels came from models that had seen valid3."""
     work = WorkPaths(place.work)
     clean = read_coco(work.pseudo_json(FOLD))
     everything = read_coco(DataPaths(place.data).train_json)

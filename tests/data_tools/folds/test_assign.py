@@ -1,4 +1,4 @@
-"""Folds: the seed's scheme bit for bit, and a stratification that is one."""
+"""Folds: the original entry's scheme bit for bit, and a stratification that is one."""
 
 from __future__ import annotations
 
