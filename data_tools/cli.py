@@ -122,7 +122,7 @@ def repair(data: Path, out: Path, coco_paths: tuple[Path, ...], boxes: Any) -> R
     \b
     Examples:
       python -m data_tools repair data --out data-repaired
-      python -m data_tools repair data --out data-repaired --boxes shown --json
+      python -m data_tools repair data --out data-turned --boxes shown --json
     """
     from data_tools.ground.paths import DataPaths
     from data_tools.pictures.repair.dataset import repair_dataset

@@ -17,7 +17,7 @@ from data_tools.coco.dataset import write_coco
 from tests.builders.coco_cases import box, coco_dict, image, random_coco, write_dict
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMMANDS = ("sample", "verify", "split", "pseudo", "stats", "convert", "claim")
+COMMANDS = ("sample", "verify", "repair", "split", "pseudo", "stats", "convert", "claim")
 TWO_IMAGES = [image(0), image(1)]
 
 

@@ -219,6 +219,12 @@ def stock_architecture(model: str) -> Any:
     return Config.fromfile(folder + STOCK_CONFIG[model]).model
 
 
+def without_weight_files(architecture: Any) -> Any:
+    """The same network; the kit builds nothing that names a file of weights to load."""
+    backbone = {key: value for key, value in architecture["backbone"].items() if key != "init_cfg"}
+    return {**architecture, "backbone": backbone}
+
+
 def shapes_of(architecture: Any) -> dict[str, tuple[int, ...]]:
     from models.engine.libraries.mmdet.build import build_architecture
 
@@ -260,7 +266,7 @@ def test_architecture_is_mmdets_own_config(model):
 @pytest.mark.parametrize("model", STOCK_CONFIG)
 def test_weights_have_mmdets_names_and_shapes(model):
     ours = shapes_of(full_config(model)["architecture"])
-    stock = shapes_of(stock_architecture(model).to_dict())
+    stock = shapes_of(without_weight_files(stock_architecture(model).to_dict()))
     assert len(ours) > 70
     assert ours == stock
 

@@ -394,7 +394,7 @@ def test_an_unreadable_image_ends_with_one_message(tmp_path, repository):
         "--set", "image_size_wh=[64,64]", cwd=tmp_path, repository=repository,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "1 of 12 training images cannot be read" in done.stderr
+    assert "1 pictures cannot be decoded whole: train/0003.png" in done.stderr
     assert "train/0003.png" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "work" / "runs" / "yolo11").exists()
