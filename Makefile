@@ -52,7 +52,7 @@ report: ## Write the offline report WORK/report.html
 doctor: ## Say what this machine has and what is missing
 test: ## Run the whole test suite (TEST_FLAGS)
 torture: ## Kill, fuzz and starve every command for MINUTES; what it finds is in findings/
-lint: ## Check style, layout and types
+lint: ## Check style, layout, types and dead code
 reference: ## Write docs/commands.md from --help of every command
 
 .PHONY: clean

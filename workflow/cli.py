@@ -103,7 +103,7 @@ for _name, _text in {
     "doctor": "Say what this machine has and what is missing.",
     "test": "Run the test suite.",
     "torture": "Kill, fuzz and starve every command for MINUTES; see findings/.",
-    "lint": "Check style, layout and types.",
+    "lint": "Check style, layout, types and dead code.",
     "reference": "Write docs/commands.md from --help of every command.",
 }.items():
     _add_direct(_name, _text)

@@ -80,6 +80,7 @@ def run_development(rule: str, settings: Settings, make_options: frozenset[str])
             ["-m", "ruff", "check", "."],
             ["-m", "ruff", "format", "--check", "."],
             ["-m", "mypy"],
+            ["-m", "vulture"],
         ],
         "torture": [
             [

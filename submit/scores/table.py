@@ -11,7 +11,6 @@ from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.predictions.table import Predictions
 from scoring.leaks import leak_line, member_names
 from scoring.score import score
-from scoring.uncertainty.bootstrap import DEFAULT_SEED
 from submit.read import is_submission, missing_image_notes, read_any
 
 COLUMNS = ("competition_map50", "map", "map50", "map_small", "map_medium", "map_large")
@@ -38,8 +37,6 @@ def score_table(
     prediction_files: Sequence[str | Path],
     truth_file: str | Path,
     *,
-    bootstrap_samples: int = 0,
-    seed: int = DEFAULT_SEED,
     format_name: str | None = None,
     format_file: str | Path | None = None,
 ) -> list[ScoredFile]:
@@ -53,8 +50,6 @@ def score_table(
         _scored(
             Path(path),
             truth,
-            bootstrap_samples=bootstrap_samples,
-            seed=seed,
             format_name=format_name if is_submission(path) else None,
             format_file=format_file if is_submission(path) else None,
         )
@@ -72,13 +67,11 @@ def _scored(
     path: Path,
     truth: CocoDataset,
     *,
-    bootstrap_samples: int,
-    seed: int,
     format_name: str | None,
     format_file: str | Path | None,
 ) -> ScoredFile:
     predictions = read_any(path, truth, format_name=format_name, format_file=format_file)
-    result = score(predictions, truth, bootstrap_samples=bootstrap_samples, seed=seed)
+    result = score(predictions, truth)
     result["notes"] += missing_image_notes(
         path, truth, format_name=format_name, format_file=format_file
     )

@@ -264,7 +264,7 @@ def test_mixup_layer_is_mmdets(mmdet_transforms, monkeypatch, factor, flipped, s
         def random(self):
             return 0.0 if flipped else 0.9
 
-        def integers(self, low, high, endpoint):
+        def integers(self, low, high, **_kind):
             return np.array(offset)
 
     layer = mixup_layer(Draws(), 0, size, (100, 100), (100, 100), (0.8, 1.6), (100, 100))
