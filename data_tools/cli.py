@@ -193,6 +193,11 @@ def stats(coco: Path, against: Path | None) -> Result:
 )
 @click.option("--zero-based", is_flag=True, help="VOC corners count from 0, not from 1.")
 @click.option("--overwrite", is_flag=True, help="Replace YOLO labels of other images in --out.")
+@click.option(
+    "--sort-scores",
+    is_flag=True,
+    help="Predictions: write the boxes of each image in descending order of score.",
+)
 @output_options
 def convert(**options: Any) -> Result:
     """Convert annotations (VOC, YOLO, CSV, COCO) or predictions (Parquet, COCO results, CSV).

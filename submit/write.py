@@ -11,6 +11,7 @@ from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.ground.boxes import clip_boxes
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting
+from data_tools.predictions.mistakes import images_out_of_order
 from data_tools.predictions.table import Predictions, predictions_from_rows
 from scoring.table import check_same_images, positions_of
 from submit.formats.catalogue import find_format, refuse_unlisted_classes, with_classes
@@ -61,9 +62,6 @@ def prepared(predictions: Predictions, dataset: CocoDataset) -> tuple[Prediction
     if sides is not None:
         sides = np.where(changed[:, None], clipped[:, 2:] - clipped[:, :2], sides)
     has_area = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
-    rising = np.zeros(len(predictions), dtype=bool)
-    same_image = np.diff(predictions.image_index_of_row) == 0
-    rising[1:] = (np.diff(predictions.scores) > 0) & same_image
     result = predictions_from_rows(
         dataset.image_ids,
         predictions.image_id_of_row[has_area],
@@ -80,7 +78,7 @@ def prepared(predictions: Predictions, dataset: CocoDataset) -> tuple[Prediction
         empty_images=int((np.diff(result.offsets) == 0).sum()),
         clipped_boxes=int((changed & has_area).sum()),
         emptied_boxes=int((~has_area).sum()),
-        reordered_images=len(np.unique(predictions.image_index_of_row[rising])),
+        reordered_images=images_out_of_order(predictions),
     )
     return result, report
 

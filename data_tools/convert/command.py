@@ -20,6 +20,7 @@ from data_tools.convert.yolo import coco_from_yolo, write_yolo
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting
 from data_tools.predictions.files import read_predictions, write_predictions
+from data_tools.predictions.mistakes import images_out_of_order
 from data_tools.predictions.table import Predictions
 
 PREDICTION_SUFFIXES = (".parquet", ".json", ".csv")
@@ -38,6 +39,7 @@ class ConvertRequest:
         image_root: folder of the images, where sizes or names have to be found there.
         zero_based: VOC corners count from 0.
         overwrite: replace YOLO labels of other images in the output folder.
+        sort_scores: write the predicted boxes of each image in descending order of score.
     """
 
     source: Path
@@ -47,6 +49,7 @@ class ConvertRequest:
     image_root: Path = Path()
     zero_based: bool = False
     overwrite: bool = False
+    sort_scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ def convert(request: ConvertRequest) -> Converted:
     refuse_overwriting([request.out], [request.source, request.images])
     if request.kind == "predictions":
         return _convert_predictions(request)
+    if request.sort_scores:
+        raise UserError(
+            f"--sort-scores is for predictions, not for --from {request.kind}",
+            expected="--from predictions",
+        )
     imported = _read_annotations(request)
     dataset = imported.dataset
     if request.out.suffix == ".json":
@@ -129,13 +137,19 @@ def _convert_predictions(request: ConvertRequest) -> Converted:
         )
     dataset = read_coco(request.images)
     predictions = _read_any_predictions(request.source, dataset)
+    notes: dict[str, int] = {}
+    # A Parquet prediction file is in this order by its contract.
+    if request.sort_scores or request.out.suffix == ".parquet":
+        notes["images put in descending order of score"] = images_out_of_order(predictions)
+        predictions = predictions.sorted_by_score()
     if request.out.suffix == ".parquet":
         write_predictions(request.out, predictions)
     elif request.out.suffix == ".json":
         write_coco_results(request.out, predictions)
     else:
         write_prediction_table(request.out, predictions, dataset)
-    return Converted(request.out, len(predictions.image_ids), len(predictions))
+    notes = {note: count for note, count in notes.items() if count}
+    return Converted(request.out, len(predictions.image_ids), len(predictions), notes=notes)
 
 
 def _read_any_predictions(source: Path, dataset: CocoDataset) -> Predictions:

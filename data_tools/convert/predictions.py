@@ -49,7 +49,7 @@ def is_prediction_table(path: Path) -> bool:
 
 
 def read_prediction_table(path: Path, dataset: CocoDataset) -> Predictions:
-    """Read back `write_prediction_table`.
+    """Read back `write_prediction_table`; rows keep the order of the file.
 
     Raises:
         UserError: a row with something else than numbers, or of an unknown image.
@@ -67,6 +67,7 @@ def read_prediction_table(path: Path, dataset: CocoDataset) -> Predictions:
         np.array(columns[2], dtype=np.float64),
         np.array(columns[3:], dtype=np.float64).T,
         provenance=Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
+        row_order="file",
     )
 
 

@@ -215,9 +215,36 @@ def test_images_without_predictions_survive_a_csv_table(tmp_path, predictions):
     assert len(read_predictions(tmp_path / "c.parquet").image_ids) == 6
 
 
+RISING_ROWS = (
+    "image_id,file_name,label,score,xmin,ymin,xmax,ymax\n"
+    "{0},a.jpg,{1},0.2,0,0,8,8\n{0},a.jpg,{1},0.9,1,1,9,9\n"
+)
+
+
+def scores_in(path) -> list[float]:
+    return [float(line.split(",")[3]) for line in path.read_text().splitlines()[1:]]
+
+
+def test_scores_are_sorted_when_asked_and_in_a_parquet_file_and_said_so(tmp_path, predictions):
+    dataset = read_coco(tmp_path / "test.json")
+    first = dataset.image_ids[0], dataset.category_ids[0]
+    (tmp_path / "a.csv").write_text(RISING_ROWS.format(*first))
+    words = (tmp_path / "a.csv", "--from", "predictions", "--images", tmp_path / "test.json")
+    note = "  1 x images put in descending order of score\n"
+    kept = run(*words, "--out", tmp_path / "kept.csv")
+    assert note not in kept.stdout
+    assert scores_in(tmp_path / "kept.csv") == [0.2, 0.9]
+    assert run(*words, "--out", tmp_path / "sorted.csv", "--sort-scores").stdout.endswith(note)
+    assert scores_in(tmp_path / "sorted.csv") == [0.9, 0.2]
+    assert run(*words, "--out", tmp_path / "a.parquet").stdout.endswith(note)
+    again = (tmp_path / "sorted.csv", *words[1:], "--out", tmp_path / "again.csv", "--sort-scores")
+    assert note not in run(*again).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["test.json", "--from", "coco", "--out", "b.json", "--sort-scores"], "for predictions"),
         (["nowhere", "--from", "coco", "--out", "b.json"], "the file does not exist"),
         (["test.json", "--from", "coco", "--out", "./test.json"], "would replace a file that is"),
         (["test.json", "--from", "coco", "--out", "b.xlsx"], "is no annotation format"),
