@@ -14,13 +14,15 @@ from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.coco.workspace import data_root_near
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting
+from data_tools.ground.options.notes import assume
 from data_tools.ground.options.output import Result
 from data_tools.ground.progress import progress_bar
 from data_tools.predictions.files import read_predictions, require_parquet_name, write_predictions
+from data_tools.predictions.table import Predictions
 from ensemble.audit import audit
 from ensemble.explain import explain_image, find_image
 from ensemble.fuse import Fusion, fuse_members, leaking_members
-from ensemble.members import Member, read_members
+from ensemble.members import Member, mistake_notes, read_members
 from ensemble.picture import check_picture_path, write_picture
 from ensemble.settings import FusionRequest, FusionSettings, write_settings
 from ensemble.sources import fused_sources, sources_path, write_sources
@@ -59,7 +61,7 @@ def run_fuse(
         check_picture_path(picture)
         image = dataset.images[dataset.index_of_image_id[image_id]]
         refuse_overwriting([picture], [Path(data) / image["file_name"]])
-    members = read_members(patterns, dataset, allow_missing=allow_missing)
+    members = _read_members(patterns, dataset, allow_missing)
     names = [member.name for member in members]
     refuse_overwriting([out, sources_path(out)], [images, *names])
     notes = check_members_of_weights(request, members)
@@ -98,6 +100,21 @@ def run_fuse(
     return Result(value, text=show, files=tuple([*names, *files]))
 
 
+def _read_members(
+    patterns: Sequence[str], dataset: CocoDataset, allow_missing: bool
+) -> list[Member]:
+    """Read the members and say what is wrong with them, where there is truth with its cost."""
+    members = read_members(patterns, dataset, allow_missing=allow_missing)
+    for member in members:
+        _say_mistakes(member.name, member.predictions, dataset)
+    return members
+
+
+def _say_mistakes(name: str, predictions: Predictions, dataset: CocoDataset) -> None:
+    for note in mistake_notes(predictions, dataset):
+        assume(f"{name}: {note}")
+
+
 def _write_fusion(
     out: str, fusion: Fusion, names: Sequence[str], settings: FusionSettings, sources: bool
 ) -> list[str | Path]:
@@ -127,7 +144,7 @@ def run_tune(
     """Tune and write the settings; say what they gain."""
     truth = read_coco(truth_file)
     settings = with_class_ious(request, truth)
-    members = read_members(patterns, truth, allow_missing=allow_missing)
+    members = _read_members(patterns, truth, allow_missing)
     refuse_overwriting([out], [truth_file, *(member.name for member in members)])
     notes = check_members_of_weights(request, members)
     with progress_bar("tuning", 3 * trials) as progress:
@@ -171,10 +188,12 @@ def run_audit(
     """Replay the mistake, score it when there is truth; say what it changes."""
     dataset = read_coco(truth or images or "")
     settings = with_class_ious(request, dataset)
-    members = read_members(patterns, dataset, allow_missing=allow_missing)
+    members = _read_members(patterns, dataset, allow_missing)
     names = [member.name for member in members]
     notes = check_members_of_weights(request, members)
     old = [(name, read_predictions(name, dataset)) for name in old_files]
+    for name, predictions in old:
+        _say_mistakes(name, predictions, dataset)
     found = audit(members, dataset, settings, old)
     scores = None
     if truth:

@@ -12,6 +12,7 @@ from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths
 from data_tools.predictions.files import READABLE, read_predictions
+from data_tools.predictions.mistakes import cut_text, order_text, score_cut, score_order_of
 from data_tools.predictions.table import Predictions
 
 SPLITS = ("test", "val")
@@ -160,6 +161,27 @@ def _images_listed_in_csv(path: Path) -> frozenset[str]:
 
     column = polars.read_csv(path, columns=["image_id"], schema_overrides={"image_id": polars.Utf8})
     return frozenset(column["image_id"].to_list())
+
+
+def mistake_notes(predictions: Predictions, dataset: CocoDataset) -> list[str]:
+    """Return what is wrong with a member's file, measured where the dataset has truth."""
+    if dataset.annotations:
+        from scoring.mistake_costs import mistake_costs
+
+        return [cost["note"] for cost in mistake_costs(predictions, dataset)]
+    order, lowest_score = score_order_of(predictions), score_cut(predictions.scores)
+    notes = []
+    if order is not None:
+        notes.append(
+            f"{order_text(order)}: no matter in a fusion, but the file by itself can lose points "
+            "(`submit write` and `data_tools convert --sort-scores` order it)"
+        )
+    if lowest_score is not None:
+        notes.append(
+            f"{cut_text(lowest_score)}; what they would have found is lost to the fusion: predict "
+            "with a threshold of 0.001 to 0.05"
+        )
+    return notes
 
 
 def on_all_images(predictions: Predictions, image_ids: np.ndarray) -> Predictions:

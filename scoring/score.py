@@ -11,6 +11,7 @@ from data_tools.predictions.table import Predictions
 from scoring.leaks import leak_report
 from scoring.metrics.coco import AREA_NAMES, MAX_DETECTIONS, CocoMatcher, mean_or_none, summarize
 from scoring.metrics.competition import IOU_THRESHOLD, CompetitionMatcher
+from scoring.mistake_costs import mistake_costs
 from scoring.table import ScoringTable, scoring_table
 from scoring.uncertainty.bootstrap import DEFAULT_SEED, ImageScorer, image_samples
 from scoring.uncertainty.intervals import score_interval
@@ -38,7 +39,8 @@ def score(
     Returns:
         A JSON object: `competition_map50`, `map`, `map50`, `map75`, `map_small`, `map_medium`,
         `map_large` (None where no truth is of that kind), `per_class` by class name, `images`,
-        `boxes`, `truth_boxes`, `intervals`, `caps`, `tie_range`, `leaked`, `notes`.
+        `boxes`, `truth_boxes`, `intervals`, `caps`, `tie_range`, `leaked`, `mistakes` (what
+        `mistake_costs` returns), `notes`.
 
     Raises:
         UserError: the predictions are for other images, or the truth has no boxes.
@@ -48,6 +50,7 @@ def score(
     coco = CocoMatcher.from_table(table, max_detections=max_detections)
     competition_ap, coco_ap = competition.average_precision(), coco.average_precision()
     low, high = competition.tie_range()
+    mistakes = mistake_costs(predictions, truth)
     return {
         "competition_map50": mean_or_none(competition_ap),
         **summarize(coco_ap),
@@ -59,7 +62,11 @@ def score(
         "caps": _caps(table, coco, max_detections),
         "tie_range": {"low": low, "high": high},
         "leaked": leak_report(predictions.provenance, truth),
-        "notes": _notes(table, truth, coco, max_detections),
+        "mistakes": mistakes,
+        "notes": [
+            *(mistake["note"] for mistake in mistakes),
+            *_notes(table, truth, coco, max_detections),
+        ],
     }
 
 

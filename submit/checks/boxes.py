@@ -8,6 +8,7 @@ import numpy as np
 
 from data_tools.coco.fractions import look_like_fractions
 from data_tools.ground.findings import Finding
+from data_tools.predictions import mistakes
 from submit.checks.findings import Subject, finding
 
 # A box may be printed a little outside its image by rounding; more than this is worth a word.
@@ -97,20 +98,28 @@ def looks_normalised(subject: Subject) -> Iterator[Finding]:
 def score_order(subject: Subject) -> Iterator[Finding]:
     """Scores that rise within an image and class."""
     raw = subject.raw
-    if subject.format.row_per != "image" or not len(raw.scores):
+    if subject.format.row_per != "image":
         return
-    # Matching is per class: files that list class after class lose nothing by that.
-    order = np.lexsort((raw.class_index, raw.row_of_box))
-    same = (np.diff(raw.row_of_box[order]) == 0) & (np.diff(raw.class_index[order]) == 0)
-    rises = np.zeros(len(order), dtype=bool)
-    rises[order[1:]] = same & (np.diff(raw.scores[order]) > 0)
-    images = len(np.unique(raw.row_of_box[rises]))
-    if images:
+    order = mistakes.score_order(raw.row_of_box, raw.class_index, raw.scores)
+    if order.unordered_images:
         message = (
-            "on {} images boxes of a class are not in descending order of score; the server "
-            "matches in file order, so that can cost points (`submit write` orders them)"
+            f"{mistakes.order_text(order)}; the server matches in file order, so that can cost "
+            "points (`submit write` orders them)"
         )
-        yield finding("warning", "score_order", message, (images, subject.boxes(rises)[1]))
+        counted = (order.unordered_images, subject.boxes(order.rises)[1])
+        yield finding("warning", "score_order", message, counted)
+
+
+def score_cut(subject: Subject) -> Iterator[Finding]:
+    """Weak boxes left out in prediction."""
+    scores = subject.raw.scores
+    lowest = mistakes.score_cut(scores[np.isfinite(scores)])
+    if lowest is not None:
+        message = (
+            f"{mistakes.cut_text(lowest)}; mAP wants them all, so that costs recall: predict with "
+            "a threshold of 0.001 to 0.05"
+        )
+        yield finding("warning", "score_cut", message, (1, ()))
 
 
 def duplicates(subject: Subject) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ FURTHER_CHECKS: tuple[Check, ...] = (
     rows.column_order,
     rows.spaces,
     boxes.score_order,
+    boxes.score_cut,
     boxes.duplicates,
     rows.file_size,
     rows.encoding,

@@ -9,6 +9,7 @@ from data_tools.coco.dataset import read_coco
 from scoring.diagnosis import diagnose
 from scoring.disagreement import disagreements
 from scoring.leaks import member_names
+from scoring.mistake_costs import mistake_costs
 from scoring.score import score
 from scoring.uncertainty.bootstrap import DEFAULT_SEED
 from submit.read import missing_image_notes, read_any
@@ -66,4 +67,6 @@ def diagnose_file(
     notes = missing_image_notes(
         predictions_file, truth, format_name=format_name, format_file=format_file
     )
-    return {"file": str(predictions_file), **result, "notes": notes}
+    mistakes = mistake_costs(predictions, truth)
+    notes = [*(mistake["note"] for mistake in mistakes), *notes]
+    return {"file": str(predictions_file), **result, "mistakes": mistakes, "notes": notes}

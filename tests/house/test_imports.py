@@ -38,7 +38,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "scoring": (
         ("table", "leaks"),
         ("metrics",),
-        ("confusion", "curves", "disagreement", "outcomes", "uncertainty"),
+        ("confusion", "curves", "disagreement", "mistake_costs", "outcomes", "uncertainty"),
         ("diagnosis", "score"),
     ),
     "submit": (

@@ -1,4 +1,4 @@
-"""What a reader assumed about a file: said once on stderr and in a command's JSON."""
+"""What a reader assumed or noticed about a file: said once on stderr and in a command's JSON."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 
 class Assumption(UserWarning):
-    """Something about a file that was taken for granted to read it, with its count."""
+    """Something about a file that was taken for granted to read it, or is odd, with its count."""
 
 
 def assume(text: str) -> None:
-    """Say what was assumed: a warning in Python, a note under every command line.
+    """Say what was assumed or is odd: a warning in Python, a note under every command line.
 
     Args:
         text: one sentence that names the file.

@@ -389,3 +389,20 @@ def test_a_damaged_gzip_file_is_one_message(tmp_path):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert "not valid gzip" in result.output
+
+
+def test_weak_boxes_left_out_are_a_warning_and_rising_scores_say_on_how_many_images(tmp_path):
+    boxes = " ".join(f"{k % 2 + 1} {0.25 + k / 200:g} {k} 10 {k + 9} 20" for k in range(100))
+    result = check(
+        tmp_path,
+        [HEADER, f"{boxes} ,test/0001.jpg", ",test/0002.jpg"],
+        dataset_=dataset(2, size_wh=(200, 100)),
+    )
+    assert found(result) == {"score_order": ("warning", 1), "score_cut": ("warning", 1)}
+    assert [finding.message for finding in result.findings] == [
+        "on 1 of 1 images boxes of a class are not in descending order of score (rising throughout "
+        "on 1); the server matches in file order, so that can cost points (`submit write` orders "
+        "them)",
+        "no box is scored below 0.25, and many lie just above it: weaker boxes were left out; mAP "
+        "wants them all, so that costs recall: predict with a threshold of 0.001 to 0.05",
+    ]

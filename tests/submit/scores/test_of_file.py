@@ -1,11 +1,15 @@
-"""A file that leaves images out is judged with the same note by every command."""
+"""What is wrong with a file is said in the same note by every command."""
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from click.testing import CliRunner
 
 from data_tools.coco.dataset import write_coco
 from submit.cli import main
+from tests.builders.rising_scores import RISING_NOTE, write_rising_files
 from tests.builders.scoring_cases import dataset
 
 NOTE = "1 images have no row in the file; they are scored as images without boxes"
@@ -32,3 +36,15 @@ def test_score_table_diagnose_and_plan_read_a_named_format(tmp_path):
     row = "0001,1 0.9 10 10 20 20"
     for command in ("score", "table", "diagnose", "plan"):
         said(tmp_path, command, "ImageId,PredictionString", row, "--format", "kaggle")
+
+
+def test_score_table_and_diagnose_say_what_rising_scores_cost(tmp_path):
+    path, truth, _ = write_rising_files(tmp_path)
+    for command in ("score", "table", "diagnose"):
+        words = [command, str(path), "--truth", str(truth)]
+        assert RISING_NOTE in CliRunner().invoke(main, words).stdout, command
+    for command in ("score", "diagnose"):
+        words = [command, str(path), "--truth", str(truth), "--json"]
+        found = json.loads(CliRunner().invoke(main, words).stdout)
+        assert found["mistakes"][0]["in_descending_order"] == pytest.approx(0.5), command
+        assert RISING_NOTE in found["notes"], command
