@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,10 +23,8 @@ def load_formats(format_file: str | Path | None = None) -> dict[str, SubmissionF
     Raises:
         UserError: the file is missing or no YAML, has an unknown key, or does not make sense.
     """
-    formats = _formats_of_file(BUILT_IN)
-    if format_file is not None:
-        formats.update(_formats_of_file(Path(format_file)))
-    return formats
+    own = {} if format_file is None else _formats_of_file(Path(format_file))
+    return {**_built_in_formats(), **own}
 
 
 def find_format(name: str | None, format_file: str | Path | None = None) -> SubmissionFormat:
@@ -136,6 +135,11 @@ def label_names(submission_format: SubmissionFormat, dataset: CocoDataset) -> li
             expected="class names without white space, or a format with `label_key: id`",
         )
     return list(dataset.category_names)
+
+
+@cache
+def _built_in_formats() -> dict[str, SubmissionFormat]:
+    return _formats_of_file(BUILT_IN)
 
 
 def _formats_of_file(path: Path) -> dict[str, SubmissionFormat]:

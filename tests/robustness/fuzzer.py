@@ -71,7 +71,7 @@ def chosen_line(lines: Sequence[Line], rng: random.Random) -> Line:
         by_command.setdefault(line.command.name, []).append(line)
     names = sorted(by_command)
     costs = [min(line.seconds for line in by_command[name]) for name in names]
-    weights = [1 / (0.3 + cost) for cost in costs]
+    weights = [1 / (0.1 + cost) for cost in costs]
     return rng.choice(by_command[rng.choices(names, weights)[0]])
 
 

@@ -27,8 +27,8 @@ from tests.robustness.mutations.texts import (
     mutate_yaml,
 )
 from tests.robustness.oracles import CASE_LIMITS, surroundings
-from tests.robustness.trees import changed_names, put_back, snapshot
-from tests.robustness.warm import import_again
+from tests.robustness.trees import Contents, changed_names, contents, put_back, snapshot
+from tests.robustness.warm import learn, learned
 from tests.robustness.world import Place, copy_place
 
 MUTATORS: dict[str, Mutator] = {
@@ -55,6 +55,7 @@ class Harness:
         self.original = original
         self.place = copy_place(original, root)
         self._expected = snapshot(self.place.world)
+        self._contents: Contents | None = None
         self.around = surroundings(self.place)
 
     def restore(self) -> None:
@@ -66,6 +67,11 @@ class Harness:
                 put_back(self.original.root / name, there, snapshot(self.original.root / name))
             self.around = surroundings(self.place)
         self.place.executed.unlink(missing_ok=True)
+
+    def contents(self) -> dict[str, bytes]:
+        """Return the bytes of every file of the world; what is as it was is not read again."""
+        self._contents = contents(self.place.world, self._contents)
+        return self._contents.files
 
     def call(
         self,
@@ -111,20 +117,20 @@ class Harness:
     def measured(self, line: Line) -> Line | None:
         """Return the line with what it reads and writes, None unless it ends well.
 
-        Modules that the command imported are imported here too: its next calls find them.
+        What the command prepared for itself is prepared here too: its next calls find it.
         """
         before = snapshot(self.place.world)
-        opened, imported = (self.place.root / "tmp" / name for name in ("opened.txt", "imported"))
+        opened, knowledge = (self.place.root / "tmp" / name for name in ("opened.txt", "learned"))
         opened.unlink(missing_ok=True)
         outcome = self.call(
             line,
             line.arguments,
             prepare=lambda: record_opened(opened),
-            at_end=lambda: imported.write_text("\n".join(sys.modules)),
+            at_end=lambda: knowledge.write_bytes(learned()),
         )
         if outcome.status != 0:
             return None
-        import_again(imported.read_text().split("\n"))
+        learn(knowledge.read_bytes())
         after = snapshot(self.place.world)
         names = opened.read_text().splitlines() if opened.exists() else []
         read = {_in_world(name, self.place.world) for name in names}

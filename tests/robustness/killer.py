@@ -23,7 +23,7 @@ from tests.robustness.harness import Harness
 from tests.robustness.lines import Line
 from tests.robustness.oracles import Finding, find_faults, traceback_signature
 from tests.robustness.sameness import equal, is_between
-from tests.robustness.trees import LEFTOVER, changed_names, contents, snapshot
+from tests.robustness.trees import LEFTOVER, changed_names, snapshot
 
 FILE_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate")
 WRITING = os.O_WRONLY | os.O_RDWR
@@ -84,7 +84,7 @@ def undisturbed(harness: Harness, line: Line) -> Undisturbed | None:
     counted = harness.place.root / "tmp" / "events.txt"
     for _ in range(2):
         harness.restore()
-        before, old = snapshot(harness.place.world), contents(harness.place.world)
+        before, old = snapshot(harness.place.world), harness.contents()
         outcome = harness.call(line, line.arguments, prepare=lambda: count_events(counted))
         if outcome.status != 0:
             return None
@@ -175,7 +175,7 @@ def _after_a_kill(harness: Harness, line: Line, expected: Undisturbed) -> list[F
     """Look at what a kill leaves: every file old or new and whole, no marker without its set."""
     found = []
     name = line.command.name
-    present = contents(harness.place.world)
+    present = harness.contents()
     for file, content in expected.files.items():
         now = present.get(file)
         if now is None or now in (content, expected.old.get(file)) or is_between(file, now):
@@ -225,7 +225,7 @@ def _after_the_end(
     harness: Harness, line: Line, expected: Undisturbed, outcome: Outcome, kills: int
 ) -> list[Finding]:
     name = line.command.name
-    present = contents(harness.place.world)
+    present = harness.contents()
     wrong = [
         file
         for file, content in expected.files.items()

@@ -7,15 +7,14 @@ import re
 import shutil
 import stat
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 # Names that writers give to what is not whole yet.
 LEFTOVER = re.compile(r"^\..*\.tmp(\.|$)|^\.(stage|next|best)[.-]|\.tmp\.[^.]+$|~$")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One name in a folder: enough to see that it was touched."""
 
     kind: int
@@ -25,6 +24,13 @@ class Entry:
 
 
 Snapshot = dict[str, Entry]
+
+
+class Contents(NamedTuple):
+    """What is in a folder, with the bytes of every file by name."""
+
+    entries: Snapshot
+    files: dict[str, bytes]
 
 
 def snapshot(root: Path, unentered: Collection[str] = ()) -> Snapshot:
@@ -76,9 +82,9 @@ def put_back(original: Path, copy: Path, expected: Snapshot) -> None:
         if now.get(name) != expected[name]:
             remove(copy / name)
             _copy_one(original / name, copy / name)
-    if changed_names(expected, again := snapshot(copy)):
+    if changed_names(expected, now):
         expected.clear()
-        expected.update(again)
+        expected.update(snapshot(copy))
 
 
 def remove(path: Path) -> None:
@@ -98,12 +104,12 @@ def _copy_one(source: Path, target: Path) -> None:
         shutil.copy2(source, target, follow_symlinks=False)
 
 
-def contents(root: Path) -> dict[str, bytes]:
-    """Return the bytes of every file below `root`, by name relative to it; {} for no folder."""
-    if not root.exists():
-        return {}
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
+def contents(root: Path, known: Contents | None = None) -> Contents:
+    """Return every file below `root`; what is as it was when `known` was read is not read again."""
+    entries, files = snapshot(root), {}
+    for name, entry in sorted(entries.items()):
+        if known is not None and known.entries.get(name) == entry and name in known.files:
+            files[name] = known.files[name]
+        elif entry.kind == stat.S_IFREG or (entry.kind == stat.S_IFLNK and (root / name).is_file()):
+            files[name] = (root / name).read_bytes()
+    return Contents(entries, files)

@@ -6,9 +6,10 @@ import contextlib
 import gc
 import importlib
 import os
+import pickle
 import pkgutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 LIGHT = ("data_tools", "scoring", "ensemble", "submit", "experiments")
 # Imported here, the children need not do it one by one.
@@ -41,12 +42,42 @@ def import_kit(packages: Sequence[str] = LIGHT) -> None:
                 importlib.import_module(module.name)
 
 
-def import_again(names: Iterable[str]) -> None:
-    """Import what a child has imported; what cannot be imported by name is passed over."""
+def learned() -> bytes:
+    """Return what a command has prepared for itself: modules, and types that it checks files by."""
+    from pydantic import TypeAdapter
+
+    kinds = []
+    for thing in gc.get_objects():
+        if isinstance(thing, TypeAdapter):
+            with contextlib.suppress(Exception):
+                kinds.append(pickle.dumps(thing._type))
+    return pickle.dumps((list(sys.modules), kinds))
+
+
+def learn(content: bytes) -> None:
+    """Prepare the same once for all children; what has no name to be found by is passed over."""
+    from data_tools.ground.declared.checking import _adapter
+
+    names, kinds = pickle.loads(content)
     for name in names:
         if name not in sys.modules:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
+    for kind in kinds:
+        with contextlib.suppress(Exception):
+            _adapter(pickle.loads(kind))
+
+
+def settle() -> None:
+    """Read what most commands read, and keep the collector of garbage away from all that exists.
+
+    Children share it with their parent as long as nobody touches it.
+    """
+    from submit.formats.catalogue import load_formats
+
+    load_formats()
+    gc.collect()
+    gc.freeze()
 
 
 def load_kernels() -> None:
