@@ -16,6 +16,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting
 from data_tools.ground.options.notes import assume
 from data_tools.ground.options.output import Result
+from data_tools.ground.paths import sources_path
 from data_tools.ground.progress import progress_bar
 from data_tools.predictions.files import read_predictions, require_parquet_name, write_predictions
 from data_tools.predictions.table import Predictions
@@ -25,7 +26,7 @@ from ensemble.fuse import Fusion, fuse_members, leaking_members
 from ensemble.members import Member, mistake_notes, read_members
 from ensemble.picture import check_picture_path, write_picture
 from ensemble.settings import FusionRequest, FusionSettings, write_settings
-from ensemble.sources import fused_sources, sources_path, write_sources
+from ensemble.sources import fused_sources, write_sources
 from ensemble.text import (
     audit_as_dict,
     audit_lines,

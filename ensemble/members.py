@@ -10,13 +10,12 @@ import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
-from data_tools.ground.paths import RunPaths
+from data_tools.ground.paths import RunPaths, holds_sources
 from data_tools.predictions.files import READABLE, read_predictions
 from data_tools.predictions.mistakes import cut_text, order_text, score_cut, score_order_of
 from data_tools.predictions.table import Predictions
 
 SPLITS = ("test", "val")
-SOURCES_SUFFIX = ".sources.parquet"  # written beside a fusion
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _expand(pattern: str, dataset: CocoDataset) -> list[Path]:
     files = [
         _prediction_file_of_run(match, dataset) if match.is_dir() else match for match in found
     ]
-    files = [file for file in files if not file.name.endswith(SOURCES_SUFFIX)]
+    files = [file for file in files if not holds_sources(file)]
     if not files:
         raise UserError("no file matches", where=pattern, expected=READABLE)
     return files
@@ -125,7 +124,7 @@ def _prediction_file_of_run(folder: Path, dataset: CocoDataset) -> Path:
 
 
 def _read_member(path: Path, dataset: CocoDataset) -> Member:
-    if path.name.endswith(SOURCES_SUFFIX):
+    if holds_sources(path):
         raise UserError(
             "the file says where fused boxes came from: it holds no predictions",
             where=path,

@@ -12,7 +12,6 @@ import numpy as np
 from data_tools.ground.files import sha256_of_file, whole_file
 from ensemble.engine import source_weights
 from ensemble.fuse import Fusion
-from ensemble.members import SOURCES_SUFFIX
 from ensemble.settings import FusionSettings
 
 METADATA_KEY = "boxcamp_fusion"
@@ -103,12 +102,6 @@ def spread_of_fused(sources: Sources, size: int) -> dict[str, np.ndarray]:
         "iou_min": iou_min,
         "iou_mean": iou_sum / np.maximum(boxes, 1),
     }
-
-
-def sources_path(out: str | Path) -> Path:
-    """Return where the provenance of a fused file is written: `val.sources.parquet`."""
-    out = Path(out)
-    return out.with_name(out.stem + SOURCES_SUFFIX)
 
 
 def write_sources(

@@ -11,6 +11,7 @@ import click
 from data_tools.ground.command_line import CommandGroup
 from data_tools.ground.errors import UserError
 from data_tools.ground.options.output import Result, output_options
+from data_tools.ground.paths import WorkPaths
 
 WORK = click.option(
     "--work", type=click.Path(path_type=Path), default=Path("work"), show_default=True,
@@ -58,7 +59,7 @@ def list_command(work: Path) -> Result:
     if runs:
         lines.append(f"\n{'run':44} {'state':12} {'epochs':>8}  best competition mAP50")
     else:
-        lines.append(f"\nNo runs under {work / 'runs'} yet.")
+        lines.append(f"\nNo runs under {WorkPaths(work).runs} yet.")
     for run in runs:
         score = "-" if run.score is None else f"{run.score:.4f}"
         leaked = "  LEAKED" if run.leaked else ""
@@ -112,7 +113,6 @@ def run_command(
     import shlex
 
     from data_tools.coco.workspace import data_root_of
-    from data_tools.ground.paths import WorkPaths
     from experiments.plan.commands import train_command
     from experiments.plan.run_arms import run_experiment
     from experiments.plan.runs import Place, plan_runs
@@ -229,7 +229,6 @@ def report_command(
       python -m experiments report --work work --data data --out work/report.html
     """
     from data_tools.coco.workspace import data_root_of
-    from data_tools.ground.paths import WorkPaths
     from experiments.report.write import ReportOptions, write_report
 
     path = out or WorkPaths(work).report_html

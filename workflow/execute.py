@@ -72,15 +72,15 @@ class Executor:
                 self._failures.append(failure)
 
     def _run_step(self, number: int, step: Step, alone: bool) -> None:
-        records = self._place.records
-        if reason_to_run(step, read_record(records, step.key)) is None:
+        work = self._place.work
+        if reason_to_run(step, read_record(work, step.key)) is None:
             self._display.unchanged(number, step)
             return
         if self._children.stopped_by:
             raise StepFailed(128 + self._children.stopped_by)
-        self._display.begin(number, step, shown(step), expected_seconds(records, step))
-        self._place.logs.mkdir(parents=True, exist_ok=True)
-        log = self._place.logs / f"{step.key}.log"
+        self._display.begin(number, step, shown(step), expected_seconds(work, step))
+        work.logs.mkdir(parents=True, exist_ok=True)
+        log = work.log(step.key)
         start = time.monotonic()
         status, lines = self._run_command(number, step, log, alone)
         if status or self._children.stopped_by:
@@ -90,7 +90,7 @@ class Executor:
         if missing:
             raise UserError(f"{step.name} did not write {missing[0]}", where=log)
         seconds = time.monotonic() - start
-        write_record(records, step, seconds)
+        write_record(work, step, seconds)
         self._display.end(
             number, step, last_line(lines) if step.shows != "output" else "", seconds, lines
         )
@@ -117,7 +117,7 @@ def steps_to_do(place: Place, stages: Iterable[Stage]) -> list[Step]:
     found = []
     for step in (step for stage in stages for chain in stage for step in chain):
         is_touched = bool(rewritten & set(step.inputs.values()))
-        if is_touched or reason_to_run(step, read_record(place.records, step.key)) is not None:
+        if is_touched or reason_to_run(step, read_record(place.work, step.key)) is not None:
             found.append(step)
             rewritten |= set(step.outputs.values())
     return found

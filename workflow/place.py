@@ -43,16 +43,6 @@ class Place:
         """Whether there are test images, or will be once the sample is drawn."""
         return self.data.test_json.is_file() or self.data.root == SAMPLE
 
-    @property
-    def records(self) -> Path:
-        """Folder of what was done with which inputs and settings."""
-        return self.work.root / "records"
-
-    @property
-    def logs(self) -> Path:
-        """Folder of what the steps printed."""
-        return self.work.root / "logs"
-
     def run(self, name: str) -> RunPaths:
         """Paths of one run of the fold."""
         return self.work.run(name, self.fold)

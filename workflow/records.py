@@ -14,6 +14,7 @@ from statistics import mean
 from typing import Any
 
 from data_tools.ground.files import sha256_of_file, write_json
+from data_tools.ground.paths import WorkPaths
 from workflow.step import Step
 
 
@@ -36,13 +37,13 @@ class Record:
     seconds: float
 
 
-def read_record(folder: Path, key: str) -> Record | None:
+def read_record(work: WorkPaths, key: str) -> Record | None:
     """Return a step's record; None where there is none that can be read.
 
     A record only saves work: one that is damaged is as good as none.
     """
     try:
-        content = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+        content = json.loads(work.record_json(key).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return _checked(content)
@@ -61,12 +62,12 @@ def _checked(content: Any) -> Record | None:
     return Record(**content) if fits else None
 
 
-def write_record(folder: Path, step: Step, seconds: float) -> None:
+def write_record(work: WorkPaths, step: Step, seconds: float) -> None:
     """Write down that a step was done, with hashes of what it read and wrote."""
     record = Record(
         step.kind, step.stated(), hashes(step.inputs), hashes(step.outputs), round(seconds, 2)
     )
-    write_json(folder / f"{step.key}.json", asdict(record))
+    write_json(work.record_json(step.key), asdict(record))
 
 
 def hashes(files: Mapping[str, Path]) -> dict[str, str]:
@@ -97,11 +98,11 @@ def reason_to_run(step: Step, record: Record | None) -> str | None:
     return None
 
 
-def expected_seconds(folder: Path, step: Step) -> float | None:
+def expected_seconds(work: WorkPaths, step: Step) -> float | None:
     """Return how long a step takes: as the last time, else as others of its kind, else None."""
-    own = read_record(folder, step.key)
+    own = read_record(work, step.key)
     if own:
         return own.seconds
-    others = [read_record(folder, path.stem) for path in sorted(folder.glob(f"{step.kind}*.json"))]
+    others = [read_record(work, key) for key in work.recorded_steps(step.kind)]
     known = [record.seconds for record in others if record and record.kind == step.kind]
     return mean(known) if known else None

@@ -52,7 +52,7 @@ def member_names(place: Place) -> list[str]:
     if not names:
         raise UserError(
             f"no finished run of fold {place.fold}",
-            where=place.work.root / "runs",
+            where=place.work.runs,
             next_step="Train one first: make train MODEL=tood_dcn",
         )
     return sorted(names)
@@ -64,11 +64,10 @@ def demo_names(place: Place) -> list[str]:
 
 
 def _finished_runs(place: Place) -> list[str]:
-    folders = sorted((place.work.root / "runs").glob("*/"))
+    folders = sorted(place.work.runs.glob("*/"))
     finished = [each.name for each in folders if place.run(each.name).finished_json.is_file()]
     return [
-        checked_name(name, what="the folder of a run", where=place.work.root / "runs")
-        for name in finished
+        checked_name(name, what="the folder of a run", where=place.work.runs) for name in finished
     ]
 
 

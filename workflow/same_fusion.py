@@ -18,7 +18,6 @@ def require_same_fusion(work: WorkPaths, fold: int) -> list[str]:
     Raises:
         UserError: a file is not the one on record, or two records are of different fusions.
     """
-    folder = work.root / "records"
     val = _record(work, f"fuse-val-fold{fold}")
     test = _record(work, f"fuse-test-fold{fold}")
     submission = _record(work, f"write-submission-fold{fold}")
@@ -41,7 +40,7 @@ def require_same_fusion(work: WorkPaths, fold: int) -> list[str]:
             work,
         )
         for member in members:
-            made = read_record(folder, f"predict-{member}-fold{fold}")
+            made = read_record(work, f"predict-{member}-fold{fold}")
             fused = record.inputs[f"member {member}"]
             _require(
                 made is not None and made.outputs.get(f"{split} predictions") == fused,
@@ -63,7 +62,7 @@ def require_same_fusion(work: WorkPaths, fold: int) -> list[str]:
 
 
 def _record(work: WorkPaths, key: str) -> Record:
-    record = read_record(work.root / "records", key)
+    record = read_record(work, key)
     if record is None:
         raise UserError(f"there is no record of {key}", where=work.root, next_step=_NEXT)
     return record

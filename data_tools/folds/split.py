@@ -140,7 +140,7 @@ def read_split(path: Path) -> Split:
         UserError: the file is missing, broken, or not one that this kit wrote.
     """
     next_step = "write it again with `python -m data_tools split`"
-    split = read_declared(path, Split, what="split.json", next_step=next_step)
+    split = read_declared(path, Split, what=path.name, next_step=next_step)
     beyond = [name for name, fold in split.fold_of_image.items() if fold >= split.folds]
     if beyond:
         raise UserError(

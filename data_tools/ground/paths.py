@@ -1,4 +1,4 @@
-"""The only file that knows the names inside the data root and the work root."""
+"""The only file that knows the names inside the data root, the work root and a run's folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_tools.ground.run_names import checked_name
+
+_NONFINITE = "nonfinite"
+_SOURCES_ENDING = ".sources.parquet"
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,29 @@ class RunPaths:
         """Event files."""
         return self.root / "tensorboard"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that trains the run."""
+        return self.root / ".lock"
+
+    @property
+    def micro_batch_json(self) -> Path:
+        """How many images at a time fit into memory, once one of several processes ran out."""
+        return self.root / "micro_batch.json"
+
+    def nonfinite_json(self, step: int, rank: int) -> Path:
+        """The batch whose loss was not finite."""
+        return self.root / f"{_NONFINITE}_step{step}_rank{rank}.json"
+
+    @property
+    def ultralytics(self) -> Path:
+        """Folder of what ultralytics reads and writes; the names in it: its `library_paths.py`."""
+        return self.root / "ultralytics"
+
+    def has_traces(self) -> bool:
+        """Whether training left a checkpoint or a batch whose loss was not finite."""
+        return any(self.checkpoints.glob("*.pt")) or any(self.root.glob(f"{_NONFINITE}*"))
+
     def predictions(self, split: str) -> Path:
         """Prediction file of this run for `val` or `test`."""
         return self.root / "predictions" / f"{split}.parquet"
@@ -125,6 +151,11 @@ class WorkPaths:
         """How the folds were drawn, with every image's fold."""
         return self.folds / "split.json"
 
+    def drawn_folds(self, part: str = "val") -> list[str]:
+        """Numbers of the folds whose `train` or `val` file is there, as their names say them."""
+        names = sorted(path.stem for path in self.folds.glob(f"{part}_*.json"))
+        return [name.removeprefix(f"{part}_") for name in names]
+
     def train_json(self, fold: int) -> Path:
         """Training part of one fold."""
         return self.folds / f"train_{fold}.json"
@@ -135,7 +166,7 @@ class WorkPaths:
 
     def pseudo_json(self, fold: int, round_number: int = 1) -> Path:
         """Training part of one fold plus pseudo-labelled test images."""
-        return self.root / "pseudo" / f"round{round_number}" / f"train_{fold}.json"
+        return self.root / "pseudo" / _round_folder(round_number) / f"train_{fold}.json"
 
     @property
     def runs(self) -> Path:
@@ -180,6 +211,28 @@ class WorkPaths:
         """Which prediction files were best in earlier reports."""
         return self.history / "history.json"
 
+    def history_parquet(self, sha256: str) -> Path:
+        """Copy of a prediction file that was best, by the hash of the original."""
+        return self.history / f"{sha256[:16]}.parquet"
+
+    def record_json(self, step: str) -> Path:
+        """With which inputs and settings make did a step last."""
+        return self.root / "records" / f"{step}.json"
+
+    def recorded_steps(self, beginning: str) -> list[str]:
+        """Keys of the steps on record that begin so, sorted."""
+        folder = self.record_json(beginning).parent
+        return sorted(path.stem for path in folder.glob(f"{beginning}*.json"))
+
+    @property
+    def logs(self) -> Path:
+        """Folder of what the steps of make printed."""
+        return self.root / "logs"
+
+    def log(self, step: str) -> Path:
+        """What one step printed."""
+        return self.logs / f"{step}.log"
+
     def run_folders(self) -> list[Path]:
         """Folders of all runs that have begun, sorted; see `begun_runs`."""
         return [run for folder in sorted(self.runs.glob("*")) for run in begun_runs(folder)]
@@ -190,3 +243,27 @@ def begun_runs(experiment: Path) -> list[Path]:
     return sorted(
         folder for folder in experiment.glob("fold*") if RunPaths(folder).run_json.is_file()
     )
+
+
+def sources_path(fused: str | Path) -> Path:
+    """Where the sources of a fused file are written: `val.sources.parquet` for `val.parquet`."""
+    return Path(fused).with_name(Path(fused).stem + _SOURCES_ENDING)
+
+
+def holds_sources(path: Path) -> bool:
+    """Whether a file is one of sources, by its name."""
+    return path.name.endswith(_SOURCES_ENDING)
+
+
+def of_round(pseudo_file: Path, round_number: int) -> Path:
+    """The file of another round that corresponds to a file of pseudo-labels."""
+    return pseudo_file.parent.parent / _round_folder(round_number) / pseudo_file.name
+
+
+def _round_folder(round_number: int) -> str:
+    return f"round{round_number}"
+
+
+def lock_beside(path: Path) -> Path:
+    """The lock of a file that several processes write, such as the ledger."""
+    return path.with_name(f".{path.name}.lock")

@@ -10,7 +10,7 @@ from data_tools.coco.note import note_of, whole_note_of
 from data_tools.folds.split import read_split
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file
-from data_tools.ground.paths import WorkPaths
+from data_tools.ground.paths import WorkPaths, of_round
 from data_tools.predictions.provenance import Provenance
 
 
@@ -125,7 +125,7 @@ def chain_of_rounds(
     """
     if round_number == 1:
         return []
-    path = previous or out.parent.parent / f"round{round_number - 1}" / out.name
+    path = previous or of_round(out, round_number - 1)
     if not path.is_file():
         raise UserError(
             f"the pseudo-labels of round {round_number - 1} are not there",

@@ -93,7 +93,7 @@ def write_report(path: Path, options: ReportOptions) -> Summary:
     )
     write_text(path, page)
     if material.best is not None and material.truth is not None:
-        remember(WorkPaths(options.work).history, material.best, material.truth)
+        remember(WorkPaths(options.work), material.best, material.truth)
     return Summary(path.stat().st_size / 1e6, top.line, tuple(notes))
 
 
@@ -101,9 +101,9 @@ def _change(material: Material, samples: int) -> Change | None:
     best, truth = material.best, material.truth
     if best is None or truth is None:
         return None
-    folder = WorkPaths(material.work).history
-    entry = last_best(read_history(folder), best, truth)
-    return None if entry is None else change_since(entry, folder, best, truth, samples)
+    work = WorkPaths(material.work)
+    entry = last_best(read_history(work), best, truth)
+    return None if entry is None else change_since(entry, work, best, truth, samples)
 
 
 def _page_data(material: Material, options: ReportOptions, notes: list[str]) -> dict[str, Any]:

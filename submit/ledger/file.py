@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_text
+from data_tools.ground.paths import lock_beside
 from data_tools.ground.text_tables import read_table
 from data_tools.predictions.submission_csv import header_text
 
@@ -93,7 +94,7 @@ def locked(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
+    lock = lock_beside(path)
     try:
         with FileLock(lock, timeout=LOCK_SECONDS):
             yield

@@ -23,9 +23,9 @@ from models.engine.libraries.ultralytics.arguments import data_yaml, training_ar
 from models.engine.libraries.ultralytics.dataset_files import write_split
 from models.engine.libraries.ultralytics.library_detection import build_model
 from models.engine.libraries.ultralytics.library_loss import WeightedDetectionLoss
+from models.engine.libraries.ultralytics.library_paths import library_paths
 from models.engine.libraries.ultralytics.library_training import KitTrainer, keep_to_itself
 from models.engine.libraries.ultralytics.process import refuse_network
-from models.engine.libraries.ultralytics.worker import library_folder
 from models.engine.training.resuming.random_state import seed_everything
 
 # Two boxes in the first image, none in the second, one in the third.
@@ -119,10 +119,10 @@ def weights_by_class(root, model):
         overrides=["image_size_wh=[64,64]", "augment.mixup=0.5", "workers=0"],
     )  # fmt: skip
     run = RunPaths(root / "run")
-    folder = library_folder(run) / "dataset"
+    files = library_paths(run).dataset
     for split in ("train", "val"):
-        write_split(coco, root / "data", folder, split)
-    write_text(folder / "data.yaml", data_yaml(folder, config["classes"]))
+        write_split(coco, root / "data", files, split)
+    write_text(files.data_yaml, data_yaml(files, config["classes"]))
     val_json = root / "work/folds/val_0.json"
     job = {
         "config": config,
@@ -130,11 +130,11 @@ def weights_by_class(root, model):
         "val_json": str(val_json),
         "val_image_ids": read_coco(val_json).image_ids.tolist(),
     }
-    overrides = {**training_arguments(config, "cpu"), "data": str(folder / "data.yaml"),
-                 "project": str(folder.parent)}  # fmt: skip
+    overrides = {**training_arguments(config, "cpu"), "data": str(files.data_yaml),
+                 "project": str(library_paths(run).root)}  # fmt: skip
     trainer = KitTrainer(job, lambda *_, **__: None, overrides)
     trainer.model = model
-    dataset = trainer.build_dataset(str(folder / "images" / "train"), "train", 4)
+    dataset = trainer.build_dataset(str(files.images("train")), "train", 4)
     seed_everything(0)
     pairs, count = set(), 0
     for _ in range(10):

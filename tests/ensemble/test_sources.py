@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 
+from data_tools.ground.paths import sources_path
 from data_tools.predictions.files import write_predictions
 from ensemble.fuse import fuse_members
 from ensemble.members import Member
@@ -16,7 +17,6 @@ from ensemble.sources import (
     belongs_to,
     fused_sources,
     paired_iou,
-    sources_path,
     spread_of_fused,
     write_sources,
 )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from data_tools.ground.paths import WorkPaths
 from workflow.records import expected_seconds, read_record, reason_to_run, write_record
 from workflow.step import Step, files_among
 
@@ -36,7 +37,7 @@ def work(tmp_path):
 
 
 def reason(work, step):
-    return reason_to_run(step, read_record(work / "records", step.key))
+    return reason_to_run(step, read_record(WorkPaths(work), step.key))
 
 
 def test_what_was_never_done_is_to_be_done(work):
@@ -46,7 +47,7 @@ def test_what_was_never_done_is_to_be_done(work):
 
 
 def test_what_was_done_is_done_also_touched_and_copied(work, tmp_path):
-    write_record(work / "records", step_in(work), 1.5)
+    write_record(WorkPaths(work), step_in(work), 1.5)
     assert reason(work, step_in(work)) is None
     os.utime(work / "in.txt", (1, 1))
     assert reason(work, step_in(work)) is None
@@ -55,7 +56,7 @@ def test_what_was_done_is_done_also_touched_and_copied(work, tmp_path):
 
 
 def test_a_changed_input_output_setting_or_role_is_a_reason(work):
-    write_record(work / "records", step_in(work), 1.5)
+    write_record(WorkPaths(work), step_in(work), 1.5)
     assert reason(work, step_in(work, "--iou", "0.5")) == "other settings"
     roles = {"member b": work / "in.txt"}
     assert reason(work, replace(step_in(work), inputs=roles, arguments=())) == "other settings"
@@ -72,7 +73,7 @@ def test_files_that_options_name_count_by_their_content(work):
     tuned = work / "tuned.json"
     tuned.write_text("a")
     step = step_in(work, f"--settings={tuned}")
-    write_record(work / "records", step, 1)
+    write_record(WorkPaths(work), step, 1)
     assert reason(work, step) is None
     tuned.write_text("b")
     assert reason(work, step) == f"{tuned} has changed"
@@ -83,27 +84,27 @@ def test_files_that_options_name_count_by_their_content(work):
 )
 def test_a_damaged_record_is_as_good_as_none(work, content):
     step = step_in(work)
-    write_record(work / "records", step, 1)
+    write_record(WorkPaths(work), step, 1)
     (work / "records" / f"{step.key}.json").write_bytes(content.encode("utf-8", "surrogatepass"))
-    assert read_record(work / "records", step.key) is None
+    assert read_record(WorkPaths(work), step.key) is None
 
 
 def test_values_of_a_wrong_type_are_as_good_as_none(work):
     step = step_in(work)
-    write_record(work / "records", step, 1)
+    write_record(WorkPaths(work), step, 1)
     path = work / "records" / f"{step.key}.json"
     good = json.loads(path.read_text())
     for key in good:
         path.write_text(json.dumps({**good, key: None}))
-        assert read_record(work / "records", step.key) is None
+        assert read_record(WorkPaths(work), step.key) is None
 
 
 def test_the_time_is_that_of_the_step_else_of_its_kind(work):
-    records = work / "records"
+    there = WorkPaths(work)
     step = step_in(work)
-    assert expected_seconds(records, step) is None
-    write_record(records, replace(step, subject="a"), 10)
-    write_record(records, replace(step, subject="b"), 20)
-    assert expected_seconds(records, step) == 15
-    write_record(records, step, 3)
-    assert expected_seconds(records, step) == 3
+    assert expected_seconds(there, step) is None
+    write_record(there, replace(step, subject="a"), 10)
+    write_record(there, replace(step, subject="b"), 20)
+    assert expected_seconds(there, step) == 15
+    write_record(there, step, 3)
+    assert expected_seconds(there, step) == 3

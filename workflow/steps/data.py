@@ -43,7 +43,7 @@ def sample(place: Place) -> Step:
         subject="",
         fold=None,
         arguments=("-m", "data_tools", "sample", "--out", str(SAMPLE), *flags),
-        outputs={"train.json": SAMPLE / "train.json", "test.json": SAMPLE / "test.json"},
+        outputs={path.name: path for path in (place.data.train_json, place.data.test_json)},
     )
 
 
@@ -91,8 +91,8 @@ def split(place: Place) -> Chain:
         arguments=("-m", "data_tools", "split", "--coco", str(place.data.train_json),
                    "--out", str(work.folds), "--folds", settings["FOLDS"],
                    "--seed", settings["SPLIT_SEED"], "--scheme", settings["SCHEME"]),
-        inputs={"train.json": place.data.train_json},
-        outputs={"split.json": work.split_json},
+        inputs={place.data.train_json.name: place.data.train_json},
+        outputs={work.split_json.name: work.split_json},
         places={"work": work.root},
     )  # fmt: skip
     return (step,)
@@ -123,10 +123,7 @@ def _refuse_other_split(place: Place) -> None:
 
 def _placed_folds(place: Place) -> bool:
     folder = place.work.folds
-    fold_of = {
-        part: {path.stem.removeprefix(f"{part}_") for path in folder.glob(f"{part}_*.json")}
-        for part in ("train", "val")
-    }
+    fold_of = {part: set(place.work.drawn_folds(part)) for part in ("train", "val")}
     alone = fold_of["train"] ^ fold_of["val"]
     if alone:
         fold = sorted(alone)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from data_tools.ground.errors import UserError
+from data_tools.ground.paths import sources_path
 from workflow.place import Place
 from workflow.records import read_record
 from workflow.step import Chain, Step, files_among
@@ -10,8 +11,6 @@ from workflow.step import Chain, Step, files_among
 
 def fuse(place: Place, members: list[str], split: str) -> Step:
     """Fuse the members' predictions of one split, `val` or `test`."""
-    from ensemble.sources import sources_path
-
     settings = place.settings
     flags = settings.words("FUSE_FLAGS")
     # Only what is given: an option overrides the same one of a tuned settings file.
@@ -65,7 +64,7 @@ def refuse_other_pseudo(place: Place, round_number: int, members: list[str]) -> 
             f"the labels there are by {', '.join(there)}, asked for is {', '.join(sorted(members))}"
         )
     step = _make_pseudo(place, round_number)
-    record = read_record(place.records, step.key)
+    record = read_record(place.work, step.key)
     if record is not None and record.settings != step.stated():
         now = [word for word in step.stated() if word not in record.settings]
         before = [word for word in record.settings if word not in step.stated()]

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_tools.ground.paths import sources_path
 from experiments.report.gathered.gather import Source
 
 COLUMNS = ("fused_row", "member", "box_of_image", "score", "iou")
@@ -28,7 +29,7 @@ def read_fused_sources(
         Row of the fused file -> `member` (source name), `index` (place of the box among the
         member's boxes on the image), `score`, `iou` with the fused box. None without a file.
     """
-    from ensemble.sources import belongs_to, sources_path
+    from ensemble.sources import belongs_to
 
     path = sources_path(fusion.path)
     try:

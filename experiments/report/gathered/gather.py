@@ -146,9 +146,7 @@ def _fold_shown(runs: list[Run], work: Path) -> int | None:
     del folds[None]
     if folds:
         return folds.most_common(1)[0][0]
-    drawn = sorted(path.stem for path in WorkPaths(work).folds.glob("val_*.json"))
-    numbers = [name.removeprefix("val_") for name in drawn]
-    known = [int(number) for number in numbers if number.isdigit()]
+    known = [int(number) for number in WorkPaths(work).drawn_folds() if number.isdigit()]
     return known[0] if known else None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +15,6 @@ from data_tools.predictions.files import read_predictions, write_predictions
 from experiments.report.gathered.gather import Source
 from scoring.uncertainty.bootstrap import ImageScorer, bootstrap_values, image_samples
 from scoring.uncertainty.intervals import Interval, Verdict, percentile_interval, verdict
-
-INDEX = WorkPaths(Path()).history_json.name
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,9 @@ class Change:
     verdict: Verdict
 
 
-def read_history(folder: Path) -> list[PastBest]:
+def read_history(work: WorkPaths) -> list[PastBest]:
     """Read the earlier bests, oldest first; a missing or broken index counts as none."""
-    path = folder / INDEX
+    path = work.history_json
     if not path.is_file():
         return []
     try:
@@ -69,12 +66,12 @@ def last_best(history: list[PastBest], best: Source, truth: CocoDataset) -> Past
 
 
 def change_since(
-    entry: PastBest, folder: Path, best: Source, truth: CocoDataset, samples: int
+    entry: PastBest, work: WorkPaths, best: Source, truth: CocoDataset, samples: int
 ) -> Change:
     """Return the change against an earlier best, with a paired bootstrap over images."""
     difference = best.score - entry.score
     interval = None
-    path = folder / entry.file
+    path = work.history / entry.file
     if path.is_file():
         earlier = ImageScorer.from_predictions(
             read_predictions(path, truth), truth, with_coco=False
@@ -93,14 +90,14 @@ def bootstrap_competition_difference(
     return values[1] - values[0]
 
 
-def remember(folder: Path, best: Source, truth: CocoDataset) -> None:
+def remember(work: WorkPaths, best: Source, truth: CocoDataset) -> None:
     """Add the best of this report to the history, unless it is there or leaks."""
-    history = read_history(folder)
+    history = read_history(work)
     known = any(e.sha256 == best.sha256 and e.dataset == truth.fingerprint for e in history)
     if known or best.leaks:
         return
-    file = f"{best.sha256[:16]}.parquet"
-    write_predictions(folder / file, best.predictions)
+    copy = work.history_parquet(best.sha256)
+    write_predictions(copy, best.predictions)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    entry = PastBest(best.sha256, best.name, best.score, truth.fingerprint, today, file)
-    write_json(folder / INDEX, [asdict(each) for each in (*history, entry)])
+    entry = PastBest(best.sha256, best.name, best.score, truth.fingerprint, today, copy.name)
+    write_json(work.history_json, [asdict(each) for each in (*history, entry)])

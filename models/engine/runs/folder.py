@@ -161,7 +161,7 @@ def sole_trainer(paths: RunPaths) -> Iterator[None]:
         UserError: another process is training this run.
     """
     paths.root.mkdir(parents=True, exist_ok=True)
-    with open(_lock_file(paths), "a") as file:
+    with open(paths.lock, "a") as file:
         if not _locked_within(SECONDS_TO_END, file):
             raise UserError(
                 "another process is training this run",
@@ -186,19 +186,15 @@ def _locked_within(seconds: float, file: IO[str]) -> bool:
             return True
 
 
-def _lock_file(paths: RunPaths) -> Path:
-    return paths.root / ".lock"
-
-
 def discard_unless_begun(paths: RunPaths) -> None:
     """Remove a run folder in which nothing was trained: a mistake leaves nothing behind."""
     has_metrics = paths.metrics_jsonl.is_file() and paths.metrics_jsonl.stat().st_size
-    if has_metrics or any(paths.checkpoints.glob("*.pt")) or any(paths.root.glob("nonfinite*")):
+    if has_metrics or paths.has_traces():
         return
     clear_results(paths)
     paths.config_json.unlink(missing_ok=True)
     paths.run_json.unlink(missing_ok=True)
-    _lock_file(paths).unlink(missing_ok=True)
+    paths.lock.unlink(missing_ok=True)
     for folder in (paths.root, paths.root.parent):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

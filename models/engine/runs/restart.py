@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 from data_tools.ground.files import write_json
@@ -31,12 +30,12 @@ class SmallerPassesNeeded(Exception):
 
 def note_micro_batch(paths: RunPaths, size: int) -> None:
     """Leave word in the run folder that no more images at a time fit."""
-    write_json(_note(paths), {"micro_batch": size})
+    write_json(paths.micro_batch_json, {"micro_batch": size})
 
 
 def noted_micro_batch(paths: RunPaths) -> int | None:
     """Return how many images at a time are known to fit; None while memory sufficed."""
-    note = _note(paths)
+    note = paths.micro_batch_json
     if not note.is_file():
         return None
     return cast(int, read_checked(note, MicroBatchNote)["micro_batch"])
@@ -44,8 +43,4 @@ def noted_micro_batch(paths: RunPaths) -> int | None:
 
 def forget_micro_batch(paths: RunPaths) -> None:
     """Remove the note, for a run that starts afresh."""
-    _note(paths).unlink(missing_ok=True)
-
-
-def _note(paths: RunPaths) -> Path:
-    return paths.root / "micro_batch.json"
+    paths.micro_batch_json.unlink(missing_ok=True)

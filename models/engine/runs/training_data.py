@@ -64,7 +64,7 @@ def read_training_data(
 def _require_fold_file(path: Path, data_root: Path, work: WorkPaths, fold: int) -> None:
     if path.is_file():
         return
-    folds = sorted(file.stem.removeprefix("val_") for file in work.folds.glob("val_*.json"))
+    folds = work.drawn_folds()
     if folds:
         raise UserError(
             f"there is no fold {fold}",

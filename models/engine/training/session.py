@@ -146,7 +146,7 @@ def _resume(run: PreparedRun, trainer: Trainer, state: Mapping[str, Any] | None)
 
 
 def _non_finite_report(run: PreparedRun, trainer: Trainer, error: NonFiniteLossError) -> UserError:
-    path = run.paths.root / f"nonfinite_step{trainer.global_step}_rank{trainer.world.rank}.json"
+    path = run.paths.nonfinite_json(trainer.global_step, trainer.world.rank)
     report = {
         "epoch": trainer.position.epoch,
         "step": trainer.global_step,

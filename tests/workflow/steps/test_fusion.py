@@ -35,7 +35,7 @@ def labelled(tmp_path):
     write_coco(place.work.pseudo_json(3, 1), labels)
     for part in ("train", "val"):
         write_coco(place.work.folds / f"{part}_3.json", content)
-    write_record(place.records, step, 1.0)
+    write_record(place.work, step, 1.0)
     return tmp_path
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from data_tools.ground.errors import UserError
 from data_tools.ground.nested import flattened
+from models.engine.libraries.ultralytics.library_paths import LibraryDatasetPaths
 
 SIZES = ("n", "s", "m", "l", "x")
 _PRECISION = {"fp32": False, "bf16": "bf16", "fp16": True}
@@ -113,10 +113,11 @@ def check_supported(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> Non
         )
 
 
-def data_yaml(folder: Path, classes: Sequence[str]) -> str:
-    """Return the content of ultralytics' dataset file for images under `folder`."""
-
-    content = {"path": str(folder.resolve()), "train": "images/train", "val": "images/val"}
+def data_yaml(files: LibraryDatasetPaths, classes: Sequence[str]) -> str:
+    """Return the content of ultralytics' dataset file."""
+    root = files.root
+    splits = {name: str(files.images(name).relative_to(root)) for name in ("train", "val")}
+    content = {"path": str(root.resolve()), **splits}
     return json.dumps({**content, "names": list(classes)}, indent=1) + "\n"  # JSON is YAML
 
 

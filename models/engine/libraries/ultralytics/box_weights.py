@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.engine.libraries.ultralytics.dataset_files import weights_file
+from models.engine.libraries.ultralytics.library_paths import LibraryDatasetPaths
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,21 @@ class BoxTable:
         }
 
 
-def number_boxes(labels: Sequence[dict[str, Any]], folder: Path) -> BoxTable | None:
+def number_boxes(labels: Sequence[dict[str, Any]], files: LibraryDatasetPaths) -> BoxTable | None:
     """Put running numbers in the place of all boxes' classes, if some box has a weight.
 
     Args:
         labels: ultralytics' own, one per image; their `cls` (n, 1) is replaced.
-        folder: dataset folder of `dataset_files.py`.
+        files: what `dataset_files.py` wrote.
 
     Returns:
         What the numbers stand for; None, and labels as they were, where all weights are 1.
     """
-    weights_of_stem = json.loads(weights_file(folder).read_text(encoding="utf-8"))
+    weights_of_stem = json.loads(files.box_weights_json.read_text(encoding="utf-8"))
     if not weights_of_stem:
         return None
     classes = [label["cls"][:, 0] for label in labels]
-    weights = [_label_weights(label, weights_of_stem, folder) for label in labels]
+    weights = [_label_weights(label, weights_of_stem, files) for label in labels]
     first = 0
     for label in labels:
         count = len(label["cls"])
@@ -95,14 +95,14 @@ def anchor_weights(
 
 
 def _label_weights(
-    label: dict[str, Any], weights_of_stem: dict[str, list[float]], folder: Path
+    label: dict[str, Any], weights_of_stem: dict[str, list[float]], files: LibraryDatasetPaths
 ) -> np.ndarray:
     stem = Path(label["im_file"]).stem
     if stem not in weights_of_stem:
         return np.ones(len(label["cls"]), dtype=np.float32)
     # Not by position: ultralytics sorts an image's boxes if it finds two that are equal, and
     # drops one. The larger of their weights counts.
-    text = (folder / "labels" / "train" / f"{stem}.txt").read_text(encoding="utf-8")
+    text = files.labels_txt("train", stem).read_text(encoding="utf-8")
     lines = np.array([line.split() for line in text.splitlines()], dtype=np.float32)
     weight_of_row: dict[bytes, float] = {}
     for line, weight in zip(lines, weights_of_stem[stem], strict=True):

@@ -16,6 +16,7 @@ from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.files import write_json
 from models.engine.data.decode import wrong_size
 from models.engine.data.table import annotation_weights
+from models.engine.libraries.ultralytics.library_paths import LibraryDatasetPaths
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,16 @@ class WrittenSplit:
     weighted: int
 
 
-def weights_file(folder: Path) -> Path:
-    """Return the file with the weights, in the order of the label lines, by the label file's stem.
-
-    Only images with a weight other than 1 are in it.
-    """
-    return folder / "weights_train.json"
-
-
-def write_split(coco: CocoDataset, image_root: Path, folder: Path, split: str) -> WrittenSplit:
+def write_split(
+    coco: CocoDataset, image_root: Path, files: LibraryDatasetPaths, split: str
+) -> WrittenSplit:
     """Write one split, replacing what is there.
 
     Args:
         coco: images and boxes; images without boxes get an empty label file.
         image_root: folder that file names are relative to.
-        folder: dataset folder.
+        files: where it goes. The file of weights has those of images with one other than 1, in
+            the order of the label lines.
         split: "train" or "val".
 
     Returns:
@@ -64,28 +60,27 @@ def write_split(coco: CocoDataset, image_root: Path, folder: Path, split: str) -
     """
     is_train = split == "train"
     weights = annotation_weights(coco) if is_train else np.ones(len(coco.annotations))
-    for kind in ("images", "labels"):
-        shutil.rmtree(folder / kind / split, ignore_errors=True)
-        (folder / kind / split).mkdir(parents=True)
-    # ultralytics keeps a cache of parsed labels beside them.
-    (folder / "labels" / f"{split}.cache").unlink(missing_ok=True)
+    for folder in (files.images(split), files.labels(split)):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    files.labels_cache(split).unlink(missing_ok=True)
     class_of_category = {int(number): index for index, number in enumerate(coco.category_ids)}
     counts = np.zeros(4, dtype=np.int64)
     weights_of_stem: dict[str, list[float]] = {}
     for index, image in enumerate(coco.images):
         source = image_root / image["file_name"]
         stem = f"{index:07d}"  # file names of two folders may be equal; positions are not
-        _link(source, folder / "images" / split / f"{stem}{source.suffix}")
+        _link(source, files.images(split) / f"{stem}{source.suffix}")
         rows = coco.annotation_rows_of_image_id[image["id"]]
         lines, kept, changes = label_lines(
             coco, rows, (image["width"], image["height"]), class_of_category
         )
-        (folder / "labels" / split / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
+        files.labels_txt(split, stem).write_text("".join(lines), encoding="utf-8")
         counts += (len(lines), *changes)
         if (weights[kept] != 1).any():
             weights_of_stem[stem] = weights[kept].tolist()
     if is_train:
-        write_json(weights_file(folder), weights_of_stem)
+        write_json(files.box_weights_json, weights_of_stem)
     weighted = sum(weight != 1 for values in weights_of_stem.values() for weight in values)
     boxes, crowd, clipped, outside = counts.tolist()
     return WrittenSplit(len(coco.images), boxes, crowd, clipped, outside, weighted)

@@ -9,37 +9,36 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-FILE = "epochs.jsonl"
+from models.engine.libraries.ultralytics.library_paths import LibraryPaths
 
 
-def note_epoch(folder: Path, record: Mapping[str, Any]) -> None:
+def note_epoch(library: LibraryPaths, record: Mapping[str, Any]) -> None:
     """Append the record of an epoch and flush it to disk: its checkpoint is saved afterwards.
 
     Args:
-        folder: the library's folder inside the run.
+        library: the library's files inside the run.
         record: `epoch` (from 0), `train_loss`, `val`, `is_best`, `seconds` that it took,
             `steps_per_epoch` and `parameters`.
     """
-    with (folder / FILE).open("a", encoding="utf-8") as file:
+    with library.epochs_jsonl.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def forget_epochs(folder: Path) -> None:
+def forget_epochs(library: LibraryPaths) -> None:
     """Remove the records of an earlier start, for a run that begins afresh."""
-    (folder / FILE).unlink(missing_ok=True)
+    library.epochs_jsonl.unlink(missing_ok=True)
 
 
-def noted_epochs(folder: Path, before: int) -> dict[int, dict[str, Any]]:
+def noted_epochs(library: LibraryPaths, before: int) -> dict[int, dict[str, Any]]:
     """Return the latest record of each epoch that is below `before`, in order of epochs.
 
     Lines that a kill cut off, or that lack something, are passed over.
     """
-    path = folder / FILE
+    path = library.epochs_jsonl
     found: dict[int, dict[str, Any]] = {}
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:

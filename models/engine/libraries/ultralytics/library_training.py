@@ -40,8 +40,8 @@ from models.engine.libraries.ultralytics.library_checkpoint import (
 )
 from models.engine.libraries.ultralytics.library_detection import detect
 from models.engine.libraries.ultralytics.library_loss import WeightedDetectionLoss
+from models.engine.libraries.ultralytics.library_paths import LibraryPaths, library_paths
 from models.engine.libraries.ultralytics.weights import matching_weights
-from models.engine.libraries.ultralytics.worker import library_folder
 from models.engine.training.evaluate import eval_dataset, to_predictions, validation_scores
 from models.engine.training.resuming.checkpoint import load_checkpoint, save_checkpoint
 
@@ -52,29 +52,29 @@ def train(job: Mapping[str, Any], report: Callable[..., None]) -> None:
     """Train to the last epoch, reporting `start`, `step` and `epoch` events."""
     config = job["config"]
     keep_to_itself(config.get("window"))
-    folder = library_folder(RunPaths(Path(job["run"])))
+    library = library_paths(RunPaths(Path(job["run"])))
     overrides = {
         **training_arguments(config, job["device"]),
-        "data": str(folder / "dataset" / "data.yaml"),
-        "project": str(folder),
-        "name": "training",
+        "data": str(library.dataset.data_yaml),
+        "project": str(library.root),
+        "name": library.training.name,
     }
     reader = CheckpointReader(model_yaml(config), len(config["classes"]), overrides)
     setattr(ultralytics.engine.trainer, "load_checkpoint", reader)  # noqa: B010  # not exported
-    last = folder / "training" / "weights" / "last.pt"
+    last = library.last_checkpoint
     if job["resume"] and last.is_file():
         epochs = config["epochs"]
         if read_state(last)["epoch"] + 1 >= epochs:  # killed before the end of the run
-            _report_end(folder, epochs, report)
+            _report_end(library, epochs, report)
             return
         overrides["resume"] = str(last)
     else:
-        forget_epochs(folder)
+        forget_epochs(library)
     KitTrainer(job, report, overrides).train()
 
 
-def _report_end(folder: Path, epochs: int, report: Callable[..., None]) -> None:
-    noted = noted_epochs(folder, epochs).get(epochs - 1)
+def _report_end(library: LibraryPaths, epochs: int, report: Callable[..., None]) -> None:
+    noted = noted_epochs(library, epochs).get(epochs - 1)
     if noted is not None:
         facts = {name: noted[name] for name in ("steps_per_epoch", "parameters")}
         report("start", epoch=epochs, **facts)
@@ -170,7 +170,7 @@ class KitTrainer(DetectionTrainer):
         """Read the images' boxes, with their weights where they have any."""
         dataset = super().build_dataset(img_path, mode, batch)
         if mode == "train":
-            boxes = number_boxes(dataset.labels, library_folder(self.paths) / "dataset")
+            boxes = number_boxes(dataset.labels, library_paths(self.paths).dataset)
             self.boxes = boxes and boxes.to(self.device)
         return dataset
 
@@ -181,7 +181,7 @@ class KitTrainer(DetectionTrainer):
 
     def announce(self) -> None:
         """Report where training begins; the loss weighs boxes from then on."""
-        linked = set((library_folder(self.paths) / "dataset" / "images" / "train").iterdir())
+        linked = set(library_paths(self.paths).dataset.images("train").iterdir())
         refused = sorted(linked - {Path(name) for name in self.train_loader.dataset.im_files})
         if refused:
             raise UserError(
@@ -240,7 +240,7 @@ class KitTrainer(DetectionTrainer):
         event = {"epoch": self.epoch, "train_loss": train_loss, "val": scores, "is_best": is_best}
         now = time.perf_counter()
         note_epoch(
-            library_folder(self.paths), {**event, **self.facts, "seconds": now - self.epoch_began}
+            library_paths(self.paths), {**event, **self.facts, "seconds": now - self.epoch_began}
         )
         self.epoch_began = now
         self.report("epoch", **event)

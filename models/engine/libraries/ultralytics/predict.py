@@ -14,7 +14,8 @@ from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.paths import RunPaths
 from data_tools.predictions.provenance import Provenance
 from data_tools.predictions.table import Predictions
-from models.engine.libraries.ultralytics.worker import library_folder, run_job
+from models.engine.libraries.ultralytics.library_paths import library_paths
+from models.engine.libraries.ultralytics.worker import run_job
 from models.engine.runs.folder import require_best_checkpoint
 from models.engine.training.resuming.interrupt import InterruptRequest
 from models.engine.training.tta import join_views
@@ -40,8 +41,7 @@ def predict_yolo11(
         each view took.
     """
     require_best_checkpoint(paths)
-    folder = library_folder(paths)
-    out = (folder / "boxes.npz").resolve()
+    out = library_paths(paths).boxes_npz.resolve()
     job = {
         "task": "predict",
         "config": dict(config),
@@ -66,7 +66,7 @@ def predict_yolo11(
                 seconds[event["view"]] = event["seconds"]
 
         with InterruptRequest() as interrupt:
-            run_job(job, folder, receive, interrupt)
+            run_job(job, library_paths(paths), receive, interrupt)
     columns = _read_columns(out, len(views))
     return join_views(columns, coco, provenance), seconds
 

@@ -16,7 +16,8 @@ from models.engine.config.resolve import recipe_config
 from models.engine.libraries.ultralytics.arguments import check_supported, data_yaml
 from models.engine.libraries.ultralytics.dataset_files import WrittenSplit, check_sizes, write_split
 from models.engine.libraries.ultralytics.epoch_records import noted_epochs
-from models.engine.libraries.ultralytics.worker import ProcessFailedError, library_folder, run_job
+from models.engine.libraries.ultralytics.library_paths import library_paths
+from models.engine.libraries.ultralytics.worker import ProcessFailedError, run_job
 from models.engine.runs.metrics import metric_lines
 from models.engine.runs.record import finish_run
 from models.engine.training.resuming.interrupt import InterruptRequest
@@ -41,7 +42,6 @@ def train_yolo11(run: PreparedRun, console: Console) -> Mapping[str, Any]:
     config = run.config
     check_supported(config, recipe_config(get_model(config["model"]), config["scale"]))
     _refuse_several_processes()
-    folder = library_folder(run.paths)
     with ExitStack() as stack:
         interrupt = stack.enter_context(InterruptRequest())
         display = make_display(console)
@@ -49,12 +49,12 @@ def train_yolo11(run: PreparedRun, console: Console) -> Mapping[str, Any]:
         _write_dataset(run, display)
         recorder = Recorder(run, display, stack)
         try:
-            run_job(_job(run), folder, recorder.receive, interrupt)
+            run_job(_job(run), library_paths(run.paths), recorder.receive, interrupt)
         except ProcessFailedError:
             raise
         except UserError:
             if not recorder.has_begun:
-                shutil.rmtree(folder)  # a mistake leaves nothing behind
+                shutil.rmtree(library_paths(run.paths).root)  # a mistake leaves nothing behind
             raise
     return recorder.finish()
 
@@ -73,12 +73,12 @@ def _refuse_several_processes() -> None:
 def _write_dataset(run: PreparedRun, display: Display) -> None:
     for coco in (run.data.train, run.data.val):
         check_sizes(coco, run.data.image_root)
-    folder = library_folder(run.paths) / "dataset"
+    files = library_paths(run.paths).dataset
     written = {
-        "train": write_split(run.data.train, run.data.image_root, folder, "train"),
-        "val": write_split(run.data.val, run.data.image_root, folder, "val"),
+        "train": write_split(run.data.train, run.data.image_root, files, "train"),
+        "val": write_split(run.data.val, run.data.image_root, files, "val"),
     }
-    write_text(folder / "data.yaml", data_yaml(folder, run.config["classes"]))
+    write_text(files.data_yaml, data_yaml(files, run.config["classes"]))
     for split, counts in written.items():
         for message in _messages(split, counts):
             display.message(message)
@@ -167,7 +167,7 @@ class Recorder:
     def _add_missing_epochs(self, before: int) -> None:
         """Log the epochs that the process finished and this one was killed before it heard of."""
         logged = _logged_epochs(self._run)
-        noted = noted_epochs(library_folder(self._run.paths), before)
+        noted = noted_epochs(library_paths(self._run.paths), before)
         missing = [record for epoch, record in noted.items() if epoch not in logged]
         for record in missing:
             self._seconds += record["seconds"]

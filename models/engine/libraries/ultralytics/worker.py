@@ -16,7 +16,7 @@ from typing import Any
 
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
-from data_tools.ground.paths import RunPaths
+from models.engine.libraries.ultralytics.library_paths import LibraryPaths
 from models.engine.training.resuming.interrupt import Interruption, InterruptRequest
 
 MODULE = "models.engine.libraries.ultralytics.process"
@@ -28,14 +28,9 @@ class ProcessFailedError(UserError):
     """The process ended badly without saying why; its log says more."""
 
 
-def library_folder(paths: RunPaths) -> Path:
-    """Return the folder inside a run for everything that ultralytics reads or writes."""
-    return paths.root / "ultralytics"
-
-
 def run_job(
     job: Mapping[str, Any],
-    folder: Path,
+    library: LibraryPaths,
     on_event: Callable[[dict[str, Any]], None],
     interrupt: InterruptRequest,
 ) -> None:
@@ -43,7 +38,7 @@ def run_job(
 
     Args:
         job: JSON values; `task` is "train" or "predict", see `process.py`.
-        folder: for the job file, the log, and ultralytics' settings.
+        library: for the job file, the log, and ultralytics' settings.
         on_event: called with each object that the process reports.
         interrupt: asked between events; a noted signal ends the process.
 
@@ -52,13 +47,13 @@ def run_job(
         ProcessFailedError: it ended badly; the message names its log.
         Interruption: the signal that was noted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    job_path, log_path = folder / f"{job['task']}.json", folder / f"{job['task']}.log"
+    library.root.mkdir(parents=True, exist_ok=True)
+    job_path, log_path = library.job_json(job["task"]), library.log(job["task"])
     write_json(job_path, {**job, "parent": os.getpid()})
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", MODULE, str(job_path)],
-            env=process_environment(folder),
+            env=process_environment(library),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -80,9 +75,9 @@ def run_job(
         )
 
 
-def process_environment(folder: Path) -> dict[str, str]:
+def process_environment(library: LibraryPaths) -> dict[str, str]:
     """Return the environment in which ultralytics stays offline and out of the user's home."""
-    settings = folder / "settings"
+    settings = library.settings
     settings.mkdir(parents=True, exist_ok=True)
     search_path = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {

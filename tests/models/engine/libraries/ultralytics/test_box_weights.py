@@ -15,7 +15,8 @@ from data_tools.coco.dataset import CocoDataset, read_coco, write_coco
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths
 from models.engine.libraries.ultralytics.box_weights import BoxTable, anchor_weights, number_boxes
-from models.engine.libraries.ultralytics.dataset_files import weights_file, write_split
+from models.engine.libraries.ultralytics.dataset_files import write_split
+from models.engine.libraries.ultralytics.library_paths import LibraryDatasetPaths, LibraryPaths
 from models.engine.libraries.ultralytics.worker import process_environment
 from tests.builders.training_cases import write_tiny_data
 from tests.models.engine.libraries.ultralytics.test_yolo11 import models_command
@@ -33,7 +34,7 @@ def written(folder, *boxes):
     )  # fmt: skip
     image = {"id": 10, "file_name": "0.jpg", "width": 100, "height": 50}
     coco = CocoDataset((image,), annotations, CATEGORIES)
-    return write_split(coco, folder, folder / "out", "train")
+    return write_split(coco, folder, LibraryDatasetPaths(folder / "out"), "train")
 
 
 def label(*rows):
@@ -44,9 +45,9 @@ def label(*rows):
 
 def test_without_weights_nothing_is_written_or_numbered(tmp_path):
     assert written(tmp_path, (0, 3, None), (30, 3, 1)).weighted == 0
-    assert json.loads(weights_file(tmp_path / "out").read_text()) == {}
+    assert json.loads(LibraryDatasetPaths(tmp_path / "out").box_weights_json.read_text()) == {}
     labels = [label((0, 0.1, 0.1, 0.2, 0.2))]
-    assert number_boxes(labels, tmp_path / "out") is None
+    assert number_boxes(labels, LibraryDatasetPaths(tmp_path / "out")) is None
     assert labels[0]["cls"].tolist() == [[0]]
 
 
@@ -54,7 +55,9 @@ def test_weights_are_written_in_the_order_of_the_lines(tmp_path):
     # The box at x = 100 lies outside and has no line.
     boxes = ((0, 3, 0.5), (100, 3, 0.75), (30, 3, None), (60, 7, 0))
     assert written(tmp_path, *boxes).weighted == 2
-    assert json.loads(weights_file(tmp_path / "out").read_text()) == {"0000000": [0.5, 1.0, 0.0]}
+    assert json.loads(LibraryDatasetPaths(tmp_path / "out").box_weights_json.read_text()) == {
+        "0000000": [0.5, 1.0, 0.0]
+    }
 
 
 def test_a_weight_outside_0_to_1_is_refused(tmp_path):
@@ -67,7 +70,7 @@ def test_boxes_are_numbered_and_looked_up(tmp_path):
     # Centres 10 and 40 of 100, 5 of 50. The second image has no weights in the file.
     first = label((1, 0.1, 0.1, 0.2, 0.2), (0, 0.4, 0.1, 0.2, 0.2))
     labels = [first, {**label((1, 0.5, 0.5, 0.1, 0.1)), "im_file": "x/0000001.jpg"}]
-    table = number_boxes(labels, tmp_path / "out")
+    table = number_boxes(labels, LibraryDatasetPaths(tmp_path / "out"))
     assert [entry["cls"].tolist() for entry in labels] == [[[0], [1]], [[2]]]
     batch = table.look_up({"cls": torch.tensor([[2.0], [0.0], [1.0], [0.0]], dtype=torch.float64)})
     assert batch["cls"].tolist() == [[1], [1], [0], [1]]
@@ -85,7 +88,10 @@ def test_of_equal_boxes_the_larger_weight_counts_whatever_the_order(tmp_path):
     written(tmp_path, (30, 3, 0.5), (0, 3, 0.25), (30, 3, 0.75))
     # ultralytics has dropped one of the two at x = 30 and sorted the rest.
     labels = [label((0, 0.1, 0.1, 0.2, 0.2), (0, 0.4, 0.1, 0.2, 0.2))]
-    assert number_boxes(labels, tmp_path / "out").weights.tolist() == [0.25, 0.75]
+    assert number_boxes(labels, LibraryDatasetPaths(tmp_path / "out")).weights.tolist() == [
+        0.25,
+        0.75,
+    ]
 
 
 def test_an_anchor_weighs_what_its_box_weighs_and_1_without_one():
@@ -111,7 +117,7 @@ def results(tmp_path_factory, repository):
     write_tiny_data(folder)
     done = subprocess.run(
         [sys.executable, "-m", "tests.builders.yolo11_weight_cases", str(folder)],
-        cwd=repository, env=process_environment(folder),
+        cwd=repository, env=process_environment(LibraryPaths(folder)),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

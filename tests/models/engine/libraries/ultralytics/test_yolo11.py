@@ -26,6 +26,11 @@ from models.engine.libraries.ultralytics.arguments import (
 )
 from models.engine.libraries.ultralytics.dataset_files import check_sizes, label_lines, write_split
 from models.engine.libraries.ultralytics.epoch_records import noted_epochs
+from models.engine.libraries.ultralytics.library_paths import (
+    LibraryDatasetPaths,
+    LibraryPaths,
+    library_paths,
+)
 from models.engine.libraries.ultralytics.weights import matching_weights
 from models.engine.libraries.ultralytics.worker import process_environment
 from models.registry import get_model
@@ -85,7 +90,7 @@ def test_a_split_keeps_empty_images_and_equal_file_names(tmp_path):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.jpg").write_text(folder)
     for _ in range(2):  # A second time, as on resuming.
-        written = write_split(coco, tmp_path, tmp_path / "out", "train")
+        written = write_split(coco, tmp_path, LibraryDatasetPaths(tmp_path / "out"), "train")
     images = sorted((tmp_path / "out" / "images" / "train").iterdir())
     labels = sorted((tmp_path / "out" / "labels" / "train").iterdir())
     assert [image.read_text() for image in images] == ["a", "b"]
@@ -154,7 +159,7 @@ def test_settings_that_the_library_lacks_are_refused(override, part):
 
 
 def test_data_yaml_lists_the_classes_in_order(tmp_path):
-    content = json.loads(data_yaml(tmp_path, ["red: 1", "gré\n"]))
+    content = json.loads(data_yaml(LibraryDatasetPaths(tmp_path), ["red: 1", "gré\n"]))
     assert content["names"] == ["red: 1", "gré\n"]
     assert (content["train"], content["val"]) == ("images/train", "images/val")
 
@@ -200,7 +205,7 @@ def test_the_process_is_offline_and_leaves_the_home_alone(repository, tmp_path):
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["b'x'", "True"]
-    environment = process_environment(tmp_path)
+    environment = process_environment(LibraryPaths(tmp_path))
     assert Path(environment["YOLO_CONFIG_DIR"]) == tmp_path / "settings"
     assert environment["YOLO_OFFLINE"] == "true"
 
@@ -341,11 +346,10 @@ def test_epochs_that_the_killed_parent_never_heard_of_are_in_the_metrics(tmp_pat
         "--set", "image_size_wh=[64,64]", "--set", "log.every_steps=1", "--resume",
     )  # fmt: skip
     paths = RunPaths(tmp_path / "work" / "runs" / "yolo11" / "fold0")
-    folder = paths.root / "ultralytics"
     # The parent hears nothing while it is stopped; the process goes on training.
     process = stop_in_epoch(0, signal.SIGSTOP, options, paths, repository)
     until = time.monotonic() + 120
-    while len(noted_epochs(folder, 9)) < 3:
+    while len(noted_epochs(library_paths(paths), 9)) < 3:
         assert time.monotonic() < until
         time.sleep(0.05)
     process.kill()
