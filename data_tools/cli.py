@@ -194,6 +194,12 @@ def stats(coco: Path, against: Path | None) -> Result:
 @click.option("--zero-based", is_flag=True, help="VOC corners count from 0, not from 1.")
 @click.option("--overwrite", is_flag=True, help="Replace YOLO labels of other images in --out.")
 @click.option(
+    "--boxes",
+    type=click.Choice(["xyxy", "xywh"]),
+    help="Predictions: what the four numbers of a box are, where not what their format says: two "
+    "corners, or a corner, width and height.",
+)
+@click.option(
     "--sort-scores",
     is_flag=True,
     help="Predictions: write the boxes of each image in descending order of score.",

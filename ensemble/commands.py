@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -105,10 +106,20 @@ def _read_members(
     patterns: Sequence[str], dataset: CocoDataset, allow_missing: bool
 ) -> list[Member]:
     """Read the members and say what is wrong with them, where there is truth with its cost."""
-    members = read_members(patterns, dataset, allow_missing=allow_missing)
+    with _saying_cost(dataset):
+        members = read_members(patterns, dataset, allow_missing=allow_missing)
     for member in members:
         _say_mistakes(member.name, member.predictions, dataset)
     return members
+
+
+def _saying_cost(dataset: CocoDataset) -> AbstractContextManager[None]:
+    """Say what boxes that are refused as misread cost, where there is truth."""
+    if not dataset.annotations:
+        return nullcontext()
+    from scoring.mistake_costs import cost_of_misreading
+
+    return cost_of_misreading(dataset)
 
 
 def _say_mistakes(name: str, predictions: Predictions, dataset: CocoDataset) -> None:
@@ -192,7 +203,8 @@ def run_audit(
     members = _read_members(patterns, dataset, allow_missing)
     names = [member.name for member in members]
     notes = check_members_of_weights(request, members)
-    old = [(name, read_predictions(name, dataset)) for name in old_files]
+    with _saying_cost(dataset):
+        old = [(name, read_predictions(name, dataset)) for name in old_files]
     for name, predictions in old:
         _say_mistakes(name, predictions, dataset)
     found = audit(members, dataset, settings, old)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.errors import UserError
+from data_tools.predictions.misread import MisreadBoxes
 from data_tools.predictions.mistakes import cut_text, order_text, score_cut, score_order_of
 from data_tools.predictions.table import Predictions
 from scoring.metrics.competition import CompetitionMatcher
@@ -32,9 +37,7 @@ def mistake_costs(predictions: Predictions, truth: CocoDataset) -> list[dict[str
     if order is not None:
         as_filed = matcher.mean_average_precision()
         # Written again, not only claimed in another order: ties then fall as in the new file.
-        ordered = CompetitionMatcher.from_predictions(
-            predictions.sorted_by_score(), truth
-        ).mean_average_precision()
+        ordered = _map50(predictions.sorted_by_score(), truth)
         costs.append(
             {
                 "mistake": "score_order",
@@ -58,6 +61,44 @@ def mistake_costs(predictions: Predictions, truth: CocoDataset) -> list[dict[str
             }
         )
     return costs
+
+
+@contextmanager
+def cost_of_misreading(truth: CocoDataset) -> Iterator[None]:
+    """Add to the refusal of misread boxes what they score as filed and read otherwise.
+
+    Args:
+        truth: the images that are read meanwhile; without annotations the refusal stays as it is.
+    """
+    try:
+        yield
+    except MisreadBoxes as error:
+        if not truth.annotations:
+            raise
+        otherwise = error.read_otherwise()
+        as_filed = _map50(as_filed_boxes(otherwise), truth)
+        raise UserError(
+            f"{error.what}: competition_map50 is {as_filed:.4f} as filed, "
+            f"{_map50(otherwise, truth):.4f} read so",
+            where=error.where,
+            expected=error.expected,
+            next_step=error.next_step,
+        ) from None
+
+
+def as_filed_boxes(otherwise: Predictions) -> Predictions:
+    """Return boxes that were read otherwise as the file has them; those inside out are empty."""
+    first, second = otherwise.boxes_xyxy[:, :2], otherwise.boxes_xyxy[:, 2:]
+    if otherwise.stated_sides_wh is None:
+        second = first + second  # corners stood for width and height
+    else:
+        second = np.maximum(first, otherwise.stated_sides_wh)
+    boxes_xyxy = np.concatenate([first, second], axis=1)
+    return replace(otherwise, boxes_xyxy=boxes_xyxy, stated_sides_wh=None)
+
+
+def _map50(predictions: Predictions, truth: CocoDataset) -> float:
+    return CompetitionMatcher.from_predictions(predictions, truth).mean_average_precision()
 
 
 def mean_recall(matcher: CompetitionMatcher) -> float:

@@ -15,6 +15,7 @@ from data_tools.ground.errors import UserError
 from data_tools.predictions.table import Predictions
 from scoring.leaks import leak_line, leak_report
 from scoring.metrics.competition import CompetitionMatcher
+from scoring.mistake_costs import cost_of_misreading
 from submit.checks.text import size_text
 from submit.formats.writing import printed_lengths
 from submit.read import read_any
@@ -175,7 +176,8 @@ def plan_file(
 ) -> dict[str, Any]:
     """Plan with a validation file: `smallest_trim`, `warnings`, `leaked` as one JSON object."""
     truth = read_coco(truth_file)
-    found = read_any(predictions_file, truth, format_name=format_name, format_file=format_file)
+    with cost_of_misreading(truth):
+        found = read_any(predictions_file, truth, format_name=format_name, format_file=format_file)
     predictions, _ = prepared(found, truth)
     search = TrimSearch(predictions, truth)
     _, result = smallest_trim(search, loss)

@@ -20,6 +20,7 @@ from data_tools.convert.yolo import coco_from_yolo, write_yolo
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting
 from data_tools.predictions.files import read_predictions, write_predictions
+from data_tools.predictions.misread import NAMES, BoxNumbers
 from data_tools.predictions.mistakes import images_out_of_order
 from data_tools.predictions.table import Predictions
 
@@ -39,6 +40,7 @@ class ConvertRequest:
         image_root: folder of the images, where sizes or names have to be found there.
         zero_based: VOC corners count from 0.
         overwrite: replace YOLO labels of other images in the output folder.
+        boxes: what the four numbers of a predicted box are, if not what the format says.
         sort_scores: write the predicted boxes of each image in descending order of score.
     """
 
@@ -49,6 +51,7 @@ class ConvertRequest:
     image_root: Path = Path()
     zero_based: bool = False
     overwrite: bool = False
+    boxes: BoxNumbers | None = None
     sort_scores: bool = False
 
 
@@ -92,9 +95,10 @@ def convert(request: ConvertRequest) -> Converted:
     refuse_overwriting([request.out], [request.source, request.images])
     if request.kind == "predictions":
         return _convert_predictions(request)
-    if request.sort_scores:
+    if request.sort_scores or request.boxes:
+        option = "--sort-scores" if request.sort_scores else "--boxes"
         raise UserError(
-            f"--sort-scores is for predictions, not for --from {request.kind}",
+            f"{option} is for predictions, not for --from {request.kind}",
             expected="--from predictions",
         )
     imported = _read_annotations(request)
@@ -136,8 +140,10 @@ def _convert_predictions(request: ConvertRequest) -> Converted:
             expected="--images data/test.json (or the fold's val_<k>.json)",
         )
     dataset = read_coco(request.images)
-    predictions = _read_any_predictions(request.source, dataset)
+    predictions = _read_any_predictions(request.source, dataset, request.boxes)
     notes: dict[str, int] = {}
+    if request.boxes:
+        notes[f"boxes read as {NAMES[request.boxes]}"] = len(predictions)
     # A Parquet prediction file is in this order by its contract.
     if request.sort_scores or request.out.suffix == ".parquet":
         notes["images put in descending order of score"] = images_out_of_order(predictions)
@@ -152,7 +158,9 @@ def _convert_predictions(request: ConvertRequest) -> Converted:
     return Converted(request.out, len(predictions.image_ids), len(predictions), notes=notes)
 
 
-def _read_any_predictions(source: Path, dataset: CocoDataset) -> Predictions:
+def _read_any_predictions(
+    source: Path, dataset: CocoDataset, boxes: BoxNumbers | None
+) -> Predictions:
     if source.suffix == ".csv" and is_prediction_table(source):
-        return read_prediction_table(source, dataset)
-    return read_predictions(source, dataset)
+        return read_prediction_table(source, dataset, boxes)
+    return read_predictions(source, dataset, numbers=boxes)

@@ -11,8 +11,9 @@ from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import whole_file, write_json
 from data_tools.ground.text_tables import read_table
-from data_tools.predictions.provenance import Provenance
-from data_tools.predictions.table import Predictions, predictions_from_rows
+from data_tools.predictions.misread import BoxNumbers
+from data_tools.predictions.submission_csv import in_context
+from data_tools.predictions.table import Predictions
 
 TABLE_COLUMNS = ("image_id", "file_name", "label", "score", "xmin", "ymin", "xmax", "ymax")
 # What the columns that are read back hold.
@@ -48,7 +49,9 @@ def is_prediction_table(path: Path) -> bool:
         return next(csv.reader(file), None) == list(TABLE_COLUMNS)
 
 
-def read_prediction_table(path: Path, dataset: CocoDataset) -> Predictions:
+def read_prediction_table(
+    path: Path, dataset: CocoDataset, numbers: BoxNumbers | None = None
+) -> Predictions:
     """Read back `write_prediction_table`; rows keep the order of the file.
 
     Raises:
@@ -60,14 +63,14 @@ def read_prediction_table(path: Path, dataset: CocoDataset) -> Predictions:
         for row, line in zip(table.rows, table.lines, strict=True)
     ]
     columns = list(zip(*rows, strict=True)) or [()] * len(KINDS)
-    return predictions_from_rows(
-        dataset.image_ids,
+    return in_context(
+        path,
+        dataset,
         np.array(columns[0], dtype=np.int64),
         np.array(columns[1], dtype=np.int64),
         np.array(columns[2], dtype=np.float64),
         np.array(columns[3:], dtype=np.float64).T,
-        provenance=Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
-        row_order="file",
+        numbers=numbers,
     )
 
 

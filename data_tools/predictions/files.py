@@ -20,6 +20,7 @@ from data_tools.ground.declared.parsing import Refusal, parse_json
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import whole_file
 from data_tools.predictions.coco_results import read_coco_results
+from data_tools.predictions.misread import BoxNumbers
 from data_tools.predictions.provenance import Provenance
 from data_tools.predictions.submission_csv import in_context, read_submission_csv
 from data_tools.predictions.table import Predictions, predictions_from_rows
@@ -93,25 +94,34 @@ def write_predictions(path: str | Path, predictions: Predictions) -> None:
         pq.write_table(table, temporary)
 
 
-def read_predictions(path: str | Path, dataset: CocoDataset | None = None) -> Predictions:
+def read_predictions(
+    path: str | Path, dataset: CocoDataset | None = None, *, numbers: BoxNumbers | None = None
+) -> Predictions:
     """Read predictions from any of the three kinds of file.
 
     Args:
         path: the kit's Parquet, a submission CSV, or COCO results JSON.
         dataset: the images that were predicted. CSV and JSON need it; a Parquet file is checked
             against it.
+        numbers: what the four numbers of a box are, if not what the format says.
 
     Returns:
         Parquet: rows sorted by score. CSV and JSON: rows in file order (`row_order="file"`).
 
     Raises:
         UserError: missing or broken file, a file made for other images, or boxes that look like
-            fractions.
+            fractions, or that fit when their numbers are read otherwise (`MisreadBoxes`).
     """
     path = Path(path)
     if not path.is_file():
         raise UserError("the prediction file does not exist", where=path, expected=READABLE)
     if path.suffix == ".parquet":
+        if numbers:
+            raise UserError(
+                "a Parquet prediction file holds corners: its numbers cannot be others",
+                where=path,
+                expected="a CSV or COCO results",
+            )
         return _read_parquet(path, dataset)
     if dataset is None:
         raise UserError(
@@ -121,9 +131,9 @@ def read_predictions(path: str | Path, dataset: CocoDataset | None = None) -> Pr
             next_step="give --images (or --truth)",
         )
     if path.name.endswith((".csv", ".csv.gz")):
-        predictions = read_submission_csv(path, dataset)
+        predictions = read_submission_csv(path, dataset, numbers)
     elif path.name.endswith((".json", ".json.gz")):
-        predictions = _read_coco_results(path, dataset)
+        predictions = _read_coco_results(path, dataset, numbers)
     else:
         raise UserError("unknown kind of prediction file", where=path, expected=READABLE)
     # Our own Parquet is in pixels by its contract; a poor detector's boxes may all be tiny.
@@ -225,15 +235,15 @@ def _check_dataset(
     )
 
 
-def _read_coco_results(path: Path, dataset: CocoDataset) -> Predictions:
+def _read_coco_results(path: Path, dataset: CocoDataset, numbers: BoxNumbers | None) -> Predictions:
     results = read_coco_results(path, dataset)
     return in_context(
         path,
-        dataset.image_ids,
+        dataset,
         results.image_ids,
         results.labels,
         results.scores,
         xywh_to_xyxy(results.boxes_xywh),
-        Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
         stated_sides_wh=results.boxes_xywh[:, 2:],
+        numbers=numbers,
     )

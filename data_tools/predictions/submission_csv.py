@@ -16,6 +16,7 @@ from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import whole_file
 from data_tools.ground.text_tables import decoded, unpacked
+from data_tools.predictions.misread import BoxNumbers, MisreadBoxes, misread, read_as
 from data_tools.predictions.provenance import Provenance
 from data_tools.predictions.table import Predictions, predictions_from_rows
 
@@ -27,7 +28,9 @@ FIELDS_PER_BOX = 6
 LONGEST_HEADER = 100
 
 
-def read_submission_csv(path: str | Path, dataset: CocoDataset) -> Predictions:
+def read_submission_csv(
+    path: str | Path, dataset: CocoDataset, numbers: BoxNumbers | None = None
+) -> Predictions:
     """Read `label score xmin ymin xmax ymax ` strings; rows keep the order of the file.
 
     Accepts a trailing space or none, and empty or NaN strings for images without boxes.
@@ -35,6 +38,7 @@ def read_submission_csv(path: str | Path, dataset: CocoDataset) -> Predictions:
     Args:
         path: `.csv` or `.csv.gz`.
         dataset: the images that the file is about, joined by `file_name`.
+        numbers: as in `in_context`.
 
     Raises:
         UserError: wrong header, an unknown or repeated image, a string that is no list of boxes.
@@ -62,15 +66,15 @@ def read_submission_csv(path: str | Path, dataset: CocoDataset) -> Predictions:
         expected="six for each box: label score xmin ymin xmax ymax",
     )
     labels = to_numbers(fields[0], pl.Int64, "label", path)
-    numbers = [to_numbers(field, pl.Float64, "number", path) for field in fields[1:]]
+    scores, *corners = [to_numbers(field, pl.Float64, "number", path) for field in fields[1:]]
     return in_context(
         path,
-        dataset.image_ids,
+        dataset,
         np.repeat(image_ids, counts),
         labels,
-        numbers[0],
-        np.stack(numbers[1:], axis=1),
-        Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
+        scores,
+        np.stack(corners, axis=1),
+        numbers=numbers,
     )
 
 
@@ -226,28 +230,47 @@ def to_numbers(
 
 def in_context(
     path: Path,
-    image_ids: np.ndarray,
+    dataset: CocoDataset,
     row_image_ids: np.ndarray,
     labels: np.ndarray,
     scores: np.ndarray,
     boxes_xyxy: np.ndarray,
-    provenance: Provenance,
     stated_sides_wh: np.ndarray | None = None,
+    numbers: BoxNumbers | None = None,
 ) -> Predictions:
-    """Build `Predictions` in file order; a broken row's message names the file."""
-    try:
-        return predictions_from_rows(
-            image_ids,
-            row_image_ids,
-            labels,
-            scores,
-            boxes_xyxy,
-            provenance=provenance,
-            row_order="file",
-            stated_sides_wh=stated_sides_wh,
-        )
-    except UserError as error:
-        where = f"{path}, {error.where}" if error.where else path
-        raise UserError(
-            error.what, where=where, expected=error.expected, next_step=error.next_step
-        ) from None
+    """Build `Predictions` in file order; a broken row's message names the file.
+
+    Args:
+        numbers: what the four numbers of a box are; None: what the format says they are.
+
+    Raises:
+        MisreadBoxes: nobody said what the numbers are, and they fit otherwise only.
+    """
+
+    def build(boxes_xyxy: np.ndarray, sides_wh: np.ndarray | None) -> Predictions:
+        try:
+            return predictions_from_rows(
+                dataset.image_ids,
+                row_image_ids,
+                labels,
+                scores,
+                boxes_xyxy,
+                provenance=Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
+                row_order="file",
+                stated_sides_wh=sides_wh,
+            )
+        except UserError as error:
+            where = f"{path}, {error.where}" if error.where else path
+            raise UserError(
+                error.what, where=where, expected=error.expected, next_step=error.next_step
+            ) from None
+
+    if numbers:
+        return build(*read_as(numbers, boxes_xyxy, stated_sides_wh))
+    if np.isin(row_image_ids, dataset.image_ids).all():
+        order = np.argsort(dataset.image_ids)
+        image_of_row = order[np.searchsorted(dataset.image_ids, row_image_ids, sorter=order)]
+        found = misread(boxes_xyxy, stated_sides_wh, dataset.sizes_wh[image_of_row])
+        if found:
+            raise MisreadBoxes(found, path, lambda: build(found.boxes_xyxy, found.sides_wh))
+    return build(boxes_xyxy, stated_sides_wh)

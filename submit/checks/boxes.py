@@ -9,6 +9,7 @@ import numpy as np
 from data_tools.coco.fractions import look_like_fractions
 from data_tools.ground.findings import Finding
 from data_tools.predictions import mistakes
+from data_tools.predictions.misread import misread, repair_advice
 from submit.checks.findings import Subject, finding
 
 # A box may be printed a little outside its image by rounding; more than this is worth a word.
@@ -54,6 +55,19 @@ def scores(subject: Subject) -> Iterator[Finding]:
     if outside.any():
         message = "{} scores are not in [0, 1]"
         yield finding("error", "score_range", message, subject.boxes(outside))
+
+
+def misread_boxes(subject: Subject) -> Iterator[Finding]:
+    """Widths and heights where the format has corners, or corners where it has those."""
+    raw = subject.raw
+    image_of_box = raw.image_index[raw.row_of_box]
+    if (image_of_box < 0).any():
+        return
+    found = misread(raw.boxes_xyxy, raw.sides_wh, subject.dataset.sizes_wh[image_of_box])
+    if found:
+        counted = subject.boxes(found.unfit_as_filed)
+        message = f"{found.text}; {repair_advice(found.numbers)}"
+        yield Finding("error", "misread_boxes", message, *counted)
 
 
 def empty_boxes(subject: Subject) -> Iterator[Finding]:

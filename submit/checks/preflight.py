@@ -25,6 +25,7 @@ READING_CHECKS: tuple[Check, ...] = (
     boxes.numbers,
     boxes.labels,
     boxes.scores,
+    boxes.misread_boxes,
     boxes.empty_boxes,
     boxes.looks_normalised,
     rows.missing_images,

@@ -9,7 +9,7 @@ from data_tools.coco.dataset import read_coco
 from scoring.diagnosis import diagnose
 from scoring.disagreement import disagreements
 from scoring.leaks import member_names
-from scoring.mistake_costs import mistake_costs
+from scoring.mistake_costs import cost_of_misreading, mistake_costs
 from scoring.score import score
 from scoring.uncertainty.bootstrap import DEFAULT_SEED
 from submit.read import missing_image_notes, read_any
@@ -32,9 +32,10 @@ def score_file(
         asked for, `disagreements`.
     """
     truth = read_coco(truth_file)
-    predictions = read_any(
-        predictions_file, truth, format_name=format_name, format_file=format_file
-    )
+    with cost_of_misreading(truth):
+        predictions = read_any(
+            predictions_file, truth, format_name=format_name, format_file=format_file
+        )
     result = score(predictions, truth, bootstrap_samples=bootstrap_samples, seed=seed)
     result = {
         "file": str(predictions_file),
@@ -60,9 +61,10 @@ def diagnose_file(
 ) -> dict[str, Any]:
     """Diagnose a prediction file of any kind as `diagnose` does."""
     truth = read_coco(truth_file)
-    predictions = read_any(
-        predictions_file, truth, format_name=format_name, format_file=format_file
-    )
+    with cost_of_misreading(truth):
+        predictions = read_any(
+            predictions_file, truth, format_name=format_name, format_file=format_file
+        )
     result = diagnose(predictions, truth, score_threshold=score_threshold)
     notes = missing_image_notes(
         predictions_file, truth, format_name=format_name, format_file=format_file

@@ -10,6 +10,7 @@ from typing import Any
 from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.predictions.table import Predictions
 from scoring.leaks import leak_line, member_names
+from scoring.mistake_costs import cost_of_misreading
 from scoring.score import score
 from submit.read import is_submission, missing_image_notes, read_any
 
@@ -70,7 +71,8 @@ def _scored(
     format_name: str | None,
     format_file: str | Path | None,
 ) -> ScoredFile:
-    predictions = read_any(path, truth, format_name=format_name, format_file=format_file)
+    with cost_of_misreading(truth):
+        predictions = read_any(path, truth, format_name=format_name, format_file=format_file)
     result = score(predictions, truth)
     result["notes"] += missing_image_notes(
         path, truth, format_name=format_name, format_file=format_file

@@ -7,6 +7,7 @@ import json
 from click.testing import CliRunner
 
 from ensemble.cli import main
+from tests.builders.misread_boxes import write_misread_files
 from tests.builders.rising_scores import RISING_NOTE, write_rising_files
 
 
@@ -31,3 +32,16 @@ def test_rising_scores_of_a_member_are_noted_on_stderr_and_in_json(tmp_path):
         assert result.exit_code == 0, result.output
         assert f"note: {file}: {note}" in result.stderr
         assert f"{file}: {note}" in json.loads(result.stdout)["notes"]
+
+
+def test_misread_boxes_of_a_member_are_refused_with_their_cost_where_there_is_truth(tmp_path):
+    truth = write_misread_files(tmp_path)
+    member, out = tmp_path / "sides.csv", tmp_path / "fused.parquet"
+    for images, is_scored in ((truth, True), (tmp_path / "test.json", False)):
+        words = ["fuse", member, "--images", images, "--out", out]
+        result = CliRunner().invoke(main, [*map(str, words)])
+        assert result.exit_code == 2, result.output
+        assert "20 fit as [xmin, ymin, width, height]" in result.stderr
+        assert ("competition_map50 is 0.0000 as filed" in result.stderr) == is_scored
+        assert f"where:    {member}" in result.stderr
+        assert not out.exists()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scoring.metrics.competition import CompetitionMatcher
-from scoring.mistake_costs import mean_recall, mistake_costs
+from scoring.mistake_costs import as_filed_boxes, mean_recall, mistake_costs
 from scoring.score import score
 from tests.builders.rising_scores import RISING, RISING_NOTE, TRUTH
 from tests.builders.scoring_cases import dataset, predictions
@@ -49,3 +51,11 @@ def test_a_cut_says_how_much_truth_no_box_finds():
         "out; 75.0% of the truth (mean over classes) is found by no box, so competition_map50 "
         "cannot pass 0.2500: predict with a threshold of 0.001 to 0.05",
     }
+
+
+def test_boxes_as_filed_are_those_of_the_numbers_with_nothing_inside_out():
+    truth = dataset(1)
+    read = predictions(truth, [(1, 1, 0.9, [30, 30, 70, 40])])
+    sides = replace(read, stated_sides_wh=np.array([[40.0, 10.0]]))  # filed as corners 40, 10
+    assert as_filed_boxes(sides).boxes_xyxy.tolist() == [[30, 30, 40, 30]]
+    assert as_filed_boxes(read).boxes_xyxy.tolist() == [[30, 30, 100, 70]]  # as sides 70, 40

@@ -11,9 +11,11 @@ from click.testing import CliRunner
 from data_tools.cli import main
 from data_tools.coco.dataset import coco_from_dict, read_coco, write_coco
 from data_tools.predictions.files import read_predictions, write_predictions
+from data_tools.predictions.misread import NAMES
 from data_tools.predictions.provenance import Provenance
 from data_tools.predictions.table import predictions_from_rows
 from tests.builders.coco_cases import box, coco_dict, image, random_coco, write_dict, write_images
+from tests.builders.misread_boxes import BOXES_XYXY, write_misread_files
 
 VOC = """<annotation><filename>a.jpg</filename><size><width>100</width><height>80</height></size>
 <object><name>can</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>10</xmax><ymax>20</ymax></bndbox>
@@ -241,9 +243,36 @@ def test_scores_are_sorted_when_asked_and_in_a_parquet_file_and_said_so(tmp_path
     assert note not in run(*again).stdout
 
 
+@pytest.mark.parametrize(("name", "numbers"), [("sides.csv", "xywh"), ("corners.json", "xyxy")])
+def test_misread_boxes_are_repaired_when_asked(tmp_path, name, numbers):
+    write_misread_files(tmp_path)
+    words = (tmp_path / name, "--from", "predictions", "--images", tmp_path / "test.json")
+    refused = run(*words, "--out", tmp_path / "a.parquet")
+    assert (refused.exit_code, (tmp_path / "a.parquet").exists()) == (2, False)
+    repaired = run(*words, "--out", tmp_path / "a.parquet", "--boxes", numbers)
+    assert repaired.exit_code == 0, repaired.output
+    assert f"  20 x boxes read as {NAMES[numbers]}\n" in repaired.stdout
+    assert np.array_equal(read_predictions(tmp_path / "a.parquet").boxes_xyxy, BOXES_XYXY)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["test.json", "--from", "coco", "--out", "b.json", "--boxes", "xywh"], "for predictions"),
+        (
+            [
+                "a.parquet",
+                "--from",
+                "predictions",
+                "--images",
+                "test.json",
+                "--out",
+                "b.json",
+                "--boxes",
+                "xywh",
+            ],
+            "a Parquet prediction file holds corners",
+        ),
         (["test.json", "--from", "coco", "--out", "b.json", "--sort-scores"], "for predictions"),
         (["nowhere", "--from", "coco", "--out", "b.json"], "the file does not exist"),
         (["test.json", "--from", "coco", "--out", "./test.json"], "would replace a file that is"),

@@ -15,12 +15,14 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 
 from data_tools.coco.dataset import coco_from_dict, write_coco
+from data_tools.predictions.misread import NAMES
 from submit.checks.preflight import check_file
 from submit.cli import main
 from submit.formats.catalogue import find_format
 from submit.formats.writing import write_in_format
 from submit.scores.changes import compare
 from submit.write import prepared
+from tests.builders.misread_boxes import write_misread_files
 from tests.builders.scoring_cases import dataset, predictions, scoring_cases
 
 HEADER = "PredictionString,image_id"
@@ -406,3 +408,16 @@ def test_weak_boxes_left_out_are_a_warning_and_rising_scores_say_on_how_many_ima
         "no box is scored below 0.25, and many lie just above it: weaker boxes were left out; mAP "
         "wants them all, so that costs recall: predict with a threshold of 0.001 to 0.05",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "format_name", "numbers"),
+    [("sides.csv", "aistages", "xywh"), ("corners.json", "coco", "xyxy")],
+)
+def test_misread_boxes_are_an_error_that_names_the_repair(tmp_path, name, format_name, numbers):
+    write_misread_files(tmp_path)
+    result = check_file(tmp_path / name, tmp_path / "test.json", format_name=format_name)
+    (error,) = [finding for finding in result.errors if finding.check == "misread_boxes"]
+    assert error.count == (20 if numbers == "xywh" else 17)
+    assert f"20 fit as {NAMES[numbers]}" in error.message
+    assert f"--from predictions --boxes {numbers}" in error.message
