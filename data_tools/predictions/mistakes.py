@@ -101,5 +101,5 @@ def cut_text(lowest_score: float) -> str:
     """Return the fact as the beginning of a sentence."""
     return (
         f"no box is scored below {lowest_score:.4g}, and many lie just above it: weaker boxes "
-        "were left out"
+        "seem to have been left out"
     )

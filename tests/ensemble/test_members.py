@@ -45,3 +45,16 @@ def test_misread_boxes_of_a_member_are_refused_with_their_cost_where_there_is_tr
         assert ("competition_map50 is 0.0000 as filed" in result.stderr) == is_scored
         assert f"where:    {member}" in result.stderr
         assert not out.exists()
+
+
+def test_a_member_without_its_weak_boxes_is_noted(tmp_path):
+    _, _, images = write_rising_files(tmp_path)
+    boxes = " ".join(f"1 {1 - k / 200:g} 0 0 {k + 1} 9" for k in range(100))  # down to .505
+    (tmp_path / "cut.csv").write_text(f"PredictionString,image_id\n{boxes},test/0001.jpg\n")
+    words = ["fuse", tmp_path / "cut.csv", "--images", images, "--out", tmp_path / "fused.parquet"]
+    result = CliRunner().invoke(main, [*map(str, words)], catch_exceptions=False)
+    assert result.stderr.splitlines()[-1] == (
+        f"note: {tmp_path}/cut.csv: no box is scored below 0.505, and many lie just above it: "
+        "weaker boxes seem to have been left out; what they would have found is lost to the "
+        "fusion: predict with a threshold of 0.001 to 0.05"
+    )

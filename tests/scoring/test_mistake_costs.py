@@ -47,9 +47,9 @@ def test_a_cut_says_how_much_truth_no_box_finds():
         "mistake": "score_cut",
         "lowest_score": 0.25,
         "recall": 0.25,
-        "note": "no box is scored below 0.25, and many lie just above it: weaker boxes were left "
-        "out; 75.0% of the truth (mean over classes) is found by no box, so competition_map50 "
-        "cannot pass 0.2500: predict with a threshold of 0.001 to 0.05",
+        "note": "no box is scored below 0.25, and many lie just above it: weaker boxes seem to "
+        "have been left out; 75.0% of the truth (mean over classes) is found by no box, so "
+        "competition_map50 cannot pass 0.2500: predict with a threshold of 0.001 to 0.05",
     }
 
 

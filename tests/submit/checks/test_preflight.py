@@ -405,8 +405,9 @@ def test_weak_boxes_left_out_are_a_warning_and_rising_scores_say_on_how_many_ima
         "on 1 of 1 images boxes of a class are not in descending order of score (rising throughout "
         "on 1); the server matches in file order, so that can cost points (`submit write` orders "
         "them)",
-        "no box is scored below 0.25, and many lie just above it: weaker boxes were left out; mAP "
-        "wants them all, so that costs recall: predict with a threshold of 0.001 to 0.05",
+        "no box is scored below 0.25, and many lie just above it: weaker boxes seem to have been "
+        "left out; mAP wants them all, so that costs recall: predict with a threshold of 0.001 to "
+        "0.05",
     ]
 
 
