@@ -119,6 +119,33 @@ def misread(
     return Misread(numbers, other_boxes, other_sides, ~fits, int(fits_otherwise.sum()))
 
 
+def built_as_meant(
+    build: Callable[[np.ndarray, np.ndarray | None], Predictions],
+    boxes_xyxy: np.ndarray,
+    sides_wh: np.ndarray | None,
+    sizes_wh: np.ndarray,
+    path: Path,
+    numbers: BoxNumbers | None = None,
+) -> Predictions:
+    """Build predictions from a file's boxes: as filed, or in the reading that was asked for.
+
+    Args:
+        build: makes them of (N, 4) corners and (N, 2) sides or None.
+        boxes_xyxy, sides_wh, sizes_wh: as in `misread`.
+        path: the file.
+        numbers: what the four numbers of a box are; None: what the format says they are.
+
+    Raises:
+        MisreadBoxes: nobody said what the numbers are, and they fit otherwise only.
+    """
+    if numbers:
+        return build(*read_as(numbers, boxes_xyxy, sides_wh))
+    found = misread(boxes_xyxy, sides_wh, sizes_wh)
+    if found:
+        raise MisreadBoxes(found, path, lambda: build(found.boxes_xyxy, found.sides_wh))
+    return build(boxes_xyxy, sides_wh)
+
+
 def _fit(boxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:
     """Return an (N,) mask of boxes with an area that lie in their image, or nearly."""
     slack = OUTSIDE_SHARE * sizes_wh

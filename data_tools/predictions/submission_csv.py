@@ -16,7 +16,7 @@ from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import whole_file
 from data_tools.ground.text_tables import decoded, unpacked
-from data_tools.predictions.misread import BoxNumbers, MisreadBoxes, misread, read_as
+from data_tools.predictions.misread import BoxNumbers, built_as_meant
 from data_tools.predictions.provenance import Provenance
 from data_tools.predictions.table import Predictions, predictions_from_rows
 
@@ -265,12 +265,9 @@ def in_context(
                 error.what, where=where, expected=error.expected, next_step=error.next_step
             ) from None
 
-    if numbers:
-        return build(*read_as(numbers, boxes_xyxy, stated_sides_wh))
-    if np.isin(row_image_ids, dataset.image_ids).all():
-        order = np.argsort(dataset.image_ids)
-        image_of_row = order[np.searchsorted(dataset.image_ids, row_image_ids, sorter=order)]
-        found = misread(boxes_xyxy, stated_sides_wh, dataset.sizes_wh[image_of_row])
-        if found:
-            raise MisreadBoxes(found, path, lambda: build(found.boxes_xyxy, found.sides_wh))
-    return build(boxes_xyxy, stated_sides_wh)
+    if not np.isin(row_image_ids, dataset.image_ids).all():
+        return build(boxes_xyxy, stated_sides_wh)  # refuses them
+    order = np.argsort(dataset.image_ids)
+    image_of_row = order[np.searchsorted(dataset.image_ids, row_image_ids, sorter=order)]
+    sizes_wh = dataset.sizes_wh[image_of_row]
+    return built_as_meant(build, boxes_xyxy, stated_sides_wh, sizes_wh, path, numbers)
