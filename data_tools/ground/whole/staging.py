@@ -7,7 +7,7 @@ is killed in between leaves it there, and whoever reads a file of the set refuse
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_tools.ground.errors import UserError
@@ -35,7 +35,6 @@ def staged_files(
         obsolete: files of an earlier set that this one lacks; they are removed.
     """
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         with temporary_folder(folder) as stage:
             yield stage
@@ -85,5 +84,6 @@ def refuse_incomplete(path: Path) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
+    # Another process may fill or remove it at the same time: the system looks and removes in one.
+    with suppress(OSError):
         folder.rmdir()

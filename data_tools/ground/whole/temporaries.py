@@ -7,6 +7,7 @@ of processes would not tell: they are used again, and containers share folders.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -17,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _NAME = re.compile(r"\.(?P<stem>.+)[.-][0-9a-f]{8}\.tmp(?P<suffix>\.[^.]+)?")
+_ATTEMPTS = 100
 
 
 @contextmanager
@@ -45,21 +47,38 @@ def temporary_file(path: Path) -> Iterator[Path]:
 def temporary_folder(folder: Path) -> Iterator[Path]:
     """Yield a new, locked folder inside `folder`; it is removed in the end with what it holds.
 
-    What dead writers left in `folder` under such a name is removed first.
+    `folder` is made if it is not there. What dead writers left in it under such a name is removed
+    first.
     """
-    _remove_dead(folder, stem="stage")
-    while True:
-        temporary = folder / f".stage-{secrets.token_hex(4)}.tmp"
-        temporary.mkdir()
-        descriptor = os.open(temporary, os.O_RDONLY)
-        if _is_locked(descriptor, temporary):
-            break
-        os.close(descriptor)
+    temporary, descriptor = _locked_folder(folder)
     try:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(descriptor)
+
+
+def _locked_folder(folder: Path) -> tuple[Path, int]:
+    """Return a new folder inside `folder` and the descriptor that locks it.
+
+    Until it is locked, another process may take it for a dead one's and remove it, or remove the
+    empty `folder` that it has made itself: then it is made again.
+    """
+    for attempt in range(_ATTEMPTS):
+        temporary = folder / f".stage-{secrets.token_hex(4)}.tmp"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _remove_dead(folder, stem="stage")
+            temporary.mkdir()
+            descriptor = os.open(temporary, os.O_RDONLY)
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        if _is_locked(descriptor, temporary):
+            return temporary, descriptor
+        os.close(descriptor)
+    raise FileExistsError(errno.EBUSY, os.strerror(errno.EBUSY), str(folder))
 
 
 def sweep(root: Path) -> None:

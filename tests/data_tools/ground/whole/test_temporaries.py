@@ -126,3 +126,37 @@ def test_a_file_that_is_swept_between_making_and_locking_is_made_again(tmp_path,
     assert made
     assert (tmp_path / "a.txt").read_text() == "whole"
     assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("lost", ["the stage", "the folder that was made for it"])
+def test_a_stage_that_another_process_removes_before_its_lock_is_made_again(
+    tmp_path, monkeypatch, lost
+):
+    folder, real, made = tmp_path / "new", os.open, []
+
+    def lose_and_open(path, *arguments, **options):
+        if ".stage" in str(path) and not made:
+            made.append(path)
+            Path(path).rmdir()
+            if lost != "the stage":
+                folder.rmdir()
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", lose_and_open)
+    with staged_files(folder) as stage:
+        write_text(stage / "a.txt", "whole")
+    assert made
+    assert names(folder) == ["a.txt"]
+
+
+def test_a_folder_that_another_process_fills_stays(tmp_path):
+    with pytest.raises(KeyError), staged_files(tmp_path / "new" / "deep"):
+        (tmp_path / "new" / "other").write_text("by another")
+        raise KeyError
+    assert names(tmp_path / "new") == ["other"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_at_once(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError), staged_files(tmp_path / "link"):
+        pytest.fail("there is nowhere to write")
