@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import multiprocessing.queues
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import cv2
 import torch
+from torch._C import _error_if_any_worker_fails
 from torch.utils.data import DataLoader, Dataset
 
 from data_tools.ground.errors import UserError
 from models.engine.data.dataset import TrainDataset
 from models.engine.data.eval_dataset import EvalSample
 from models.engine.data.sampler import EpochSampler
-from models.engine.data.shared_memory import patience_seconds, stalled
+from models.engine.data.shared_memory import LoadingStalledError, patience_seconds, stalled
 from models.engine.ops.freed_memory import return_freed_memory
 from models.engine.ops.parent_death import end_with_parent
 
@@ -70,21 +74,47 @@ class BatchLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[list[Any]]:
-        batches = iter(self.loader)
+        with self._waiting():
+            batches = iter(self.loader)
         complete = False
         try:
-            for batch in batches:
+            while not complete:
+                with self._waiting():
+                    self._refuse_dead_workers(batches)
+                    batch = next(batches, None)
                 if isinstance(batch, UserError):
                     raise batch
-                yield batch
-            complete = True
-        except RuntimeError as error:
-            if reason := _reason_of_stall(error):
-                raise stalled(reason) from None
+                complete = batch is None
+                if batch is not None:
+                    yield batch
+        except LoadingStalledError:
+            _abandon(batches)
             raise
         finally:
             if not complete:
                 self.close(batches)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Turn what keeps workers from handing a batch over into a `LoadingStalledError`."""
+        if not self.loader.num_workers:
+            yield
+            return
+        try:
+            with _hearing_of_dead_workers():
+                yield
+        except (RuntimeError, OSError, EOFError) as error:
+            if reason := _reason_of_stall(error):
+                raise stalled(reason) from None
+            raise
+
+    def _refuse_dead_workers(self, batches: Any) -> None:
+        if not self.loader.num_workers:
+            return
+        _error_if_any_worker_fails()
+        # That does not see those whose end was asked for, as is done when others are started.
+        if any(worker.exitcode for worker in batches._workers):
+            raise RuntimeError("a DataLoader worker exited unexpectedly")
 
     def close(self, batches: Iterator[Any] | None = None) -> None:
         """End the worker processes now; the next iteration starts new ones.
@@ -100,13 +130,46 @@ class BatchLoader:
             shut_down()
 
 
-def _reason_of_stall(error: RuntimeError) -> str | None:
+@contextmanager
+def _hearing_of_dead_workers() -> Iterator[None]:
+    """Let the death of a worker raise within the block, and nowhere else.
+
+    torch would raise wherever the main process is when a worker dies: in the middle of a
+    checkpoint, or of a step, which leaves weights that are neither the old nor the new ones.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGCHLD, lambda number, frame: _error_if_any_worker_fails())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def _reason_of_stall(error: Exception) -> str | None:
     """Return what kept a worker from handing over its batch; None for another failure."""
-    if "DataLoader timed out" in str(error):
+    text = str(error)
+    if "DataLoader timed out" in text:
         return "the loading processes hand nothing over any more"
-    if "Bus error" in str(error):
+    if "Bus error" in text:
         return "a loading process died of a bus error: shared memory was full"
+    if "is killed by signal: Killed" in text:
+        return "a loading process was killed, as the system does where memory runs out"
+    if "exited unexpectedly" in text or isinstance(error, ConnectionError | EOFError):
+        return "a loading process ended while it handed over a batch"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "loading processes cannot be started: shared memory is full"
     return None
+
+
+def _abandon(batches: Any) -> None:
+    """End workers without a word: one that died may hold a lock that the usual way waits for."""
+    batches._shutdown = True
+    for worker in batches._workers:
+        worker.kill()
+    for worker in batches._workers:
+        worker.join()
 
 
 def train_loader(

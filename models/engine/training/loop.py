@@ -118,15 +118,14 @@ class Trainer:
         try:
             for samples in self._loader:
                 self._train_step(samples)
-        except LoadingStalledError:
-            # Saving gathers from all processes, and the others wait inside a step.
-            if self.world.size == 1:
-                self.save()
-            raise
-        except RuntimeError as error:
+        except (LoadingStalledError, RuntimeError) as error:
+            is_stall = isinstance(error, LoadingStalledError)
             # A signal to the whole process group also ends the loader's workers.
-            if self.interrupt.signal_number and "DataLoader worker" in str(error):
+            if self.interrupt.signal_number and (is_stall or "DataLoader worker" in str(error)):
                 self._stop(self.interrupt.signal_number)
+            # Saving gathers from all processes, and the others wait inside a step.
+            if is_stall and self.world.size == 1:
+                self.save()
             raise
 
     def _train_step(self, samples: list[Sample]) -> None:
