@@ -83,7 +83,6 @@ def check_picture_path(path: str | Path) -> None:
 
 def _open_image(path: Path) -> Image:
     from PIL import Image as images
-    from PIL import UnidentifiedImageError
 
     try:
         with images.open(path) as image:
@@ -94,7 +93,7 @@ def _open_image(path: Path) -> Image:
             where=path,
             next_step="give --data, the folder that `file_name` is relative to",
         ) from None
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, ValueError, SyntaxError, images.DecompressionBombError) as error:
         raise UserError(f"the image cannot be read ({error})", where=path) from None
 
 

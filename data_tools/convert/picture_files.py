@@ -53,7 +53,7 @@ def image_entry(root: Path, file_name: str) -> ImageEntry:
         ) from None
     except UnidentifiedImageError:
         raise UserError("the file is not an image", where=root / file_name) from None
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"the image cannot be read ({error})", where=root / file_name) from None
 
 

@@ -82,6 +82,11 @@ def split(
     def show() -> None:
         if found is not None:
             show_ranking(found.ranked, found.ledger)
+            if found.broken_pictures:
+                click.echo(
+                    f"warning: {found.broken_pictures} pictures do not decode and were not "
+                    f"compared; python -m data_tools verify {image_root} lists them"
+                )
         click.echo(written)
 
     sizes = [len(result.file_names(fold)) for fold in range(result.folds)]
@@ -92,6 +97,6 @@ def split(
         "validation_images": sizes,
         "images_without_boxes": result.images_without_boxes,
         "skipped_boxes": result.skipped_boxes,
-        "search": found and {"ranked": found.ranked, "ledger": found.ledger},
+        "search": found,
     }
     return Result(summary, text=show)

@@ -14,7 +14,7 @@ from data_tools.folds.assign import greedy_folds, seed_scheme_folds, stratificat
 from data_tools.folds.split import check_split_request
 from data_tools.ground.errors import UserError
 from data_tools.ground.text_tables import read_table
-from data_tools.pictures.statistics import image_distance, measure_images
+from data_tools.pictures.statistics import image_distance, is_measured, measure_images
 from data_tools.predictions.files import read_predictions
 from data_tools.predictions.measures import predicted_measures
 
@@ -86,7 +86,7 @@ def rank_folds(
             held_out = fold_of_image == fold
             found = _distances_to_test(table, held_out, test_look, pictures)
             known = [value for value in found.values() if value is not None]
-            total = float(np.mean(known))
+            total = float(np.mean(known)) if known else 1.0  # nothing can be compared
             ranked.append(RankedFold(seed, fold, total, int(held_out.sum()), found))
     return sorted(ranked, key=lambda entry: (entry.total, entry.seed, entry.fold))
 
@@ -204,10 +204,15 @@ class SearchRequest:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Folds of all seeds, the most test-like first, and the ledger's record of folds."""
+    """Folds of all seeds, the most test-like first, and the ledger's record of folds.
+
+    Attributes:
+        broken_pictures: how many pictures do not decode and were left out.
+    """
 
     ranked: list[RankedFold]
     ledger: dict[str, dict[str, Any]]
+    broken_pictures: int = 0
 
 
 def search_seeds(request: SearchRequest) -> SearchResult:
@@ -223,9 +228,11 @@ def search_seeds(request: SearchRequest) -> SearchResult:
     dataset, test = read_coco(request.coco), read_coco(request.against)
     check_split_request(dataset, request.folds, request.scheme)
     pictures = target_pictures = None
+    broken = 0
     if request.image_root is not None:
         pictures = measure_images(request.image_root, dataset.file_names)
         target_pictures = measure_images(request.image_root, test.file_names)
+        broken = sum(int((~is_measured(each)).sum()) for each in (pictures, target_pictures))
     target = TargetLook(_target_boxes(request, test), target_pictures)
     ranked = rank_folds(
         dataset,
@@ -235,7 +242,7 @@ def search_seeds(request: SearchRequest) -> SearchResult:
         folds=request.folds,
         pictures=pictures,
     )
-    return SearchResult(ranked, ledger_gaps(request.ledger) if request.ledger else {})
+    return SearchResult(ranked, ledger_gaps(request.ledger) if request.ledger else {}, broken)
 
 
 def _target_boxes(request: SearchRequest, test: CocoDataset) -> BoxMeasures | None:

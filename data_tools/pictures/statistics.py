@@ -21,12 +21,11 @@ WIDTH_PX = 256
 def measure_images(
     root: Path, file_names: Sequence[str], tick: Callable[[], None] = lambda: None
 ) -> np.ndarray:
-    """Return (I, 4) float64, one row per image, columns as in `MEASURES`.
+    """Return (I, 4) float64, one row per image, columns as in `MEASURES`; NaN where none decodes.
 
     Raises:
-        UserError: an image is missing or cannot be decoded.
+        UserError: an image is missing.
     """
-
     rows = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for row in pool.map(lambda name: measure_image(root / name), file_names):
@@ -36,11 +35,18 @@ def measure_images(
 
 
 def measure_image(path: Path) -> tuple[float, ...]:
-    """Return brightness, contrast and saturation in [0, 1], and log sharpness, of one picture."""
-    # A half-size JPEG decode is exact enough for averages and half the time.
-    picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
+    """Return brightness, contrast and saturation in [0, 1], and log sharpness, of one picture.
+
+    They are NaN where it does not decode.
+    """
+    content = _read_bytes(path)
+    try:
+        # A half-size JPEG decode is exact enough for averages and half the time.
+        picture = cv2.imdecode(content, cv2.IMREAD_REDUCED_COLOR_2) if len(content) else None
+    except cv2.error:
+        picture = None
     if picture is None:
-        raise UserError("the image cannot be decoded", where=path)
+        return (float("nan"),) * len(MEASURES)
     height = max(1, round(WIDTH_PX * picture.shape[0] / picture.shape[1]))
     picture = cv2.resize(picture, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
@@ -49,7 +55,25 @@ def measure_image(path: Path) -> tuple[float, ...]:
     return grey.mean() / 255, grey.std() / 255, saturation.mean() / 255, sharpness
 
 
-def image_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the mean Kolmogorov-Smirnov distance of the four measures, 0 to 1."""
+def _read_bytes(path: Path) -> np.ndarray:
+    try:
+        return np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise UserError("the image does not exist", where=path, next_step="check --data") from None
+
+
+def is_measured(measures: np.ndarray) -> np.ndarray:
+    """Return (I,) whether each picture decoded."""
+    return ~np.isnan(measures).any(axis=1)
+
+
+def image_distance(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Return the mean Kolmogorov-Smirnov distance of the four measures, 0 to 1.
+
+    Pictures that do not decode are left out; None where none is left on one side.
+    """
+    first, second = first[is_measured(first)], second[is_measured(second)]
+    if not len(first) or not len(second):
+        return None
     gaps = [largest_gap(first[:, k], second[:, k]) for k in range(len(MEASURES))]
     return float(np.mean(gaps))

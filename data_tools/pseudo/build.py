@@ -55,6 +55,7 @@ class PseudoCounts:
     boxes_without_area: int
     images_with_too_few_boxes: int
     images_excluded_as_duplicates: int
+    images_broken: int
 
 
 def build_pseudo_set(
@@ -64,7 +65,8 @@ def build_pseudo_set(
     thresholds: Thresholds,
     rules: PseudoRules,
     *,
-    excluded: Set[str] = frozenset(),
+    repeated: Set[str] = frozenset(),
+    broken: Set[str] = frozenset(),
     reserved_image_ids: Set[int] = frozenset(),
 ) -> tuple[CocoDataset, PseudoCounts]:
     """Append confident test images and boxes to a training part.
@@ -75,7 +77,7 @@ def build_pseudo_set(
         predictions: boxes on them.
         thresholds: lowest score per class.
         rules: limits per image and the weight rule.
-        excluded: file names of test images to leave out.
+        repeated, broken: file names of test images to leave out: also in training, not decodable.
         reserved_image_ids: ids that new images must not get (those of the validation part).
 
     Returns:
@@ -88,7 +90,7 @@ def build_pseudo_set(
     """
     _check_labels(train, predictions)
     predictions = predictions.sorted_by_score()
-    chosen = _choose(predictions, test, thresholds, rules, excluded)
+    chosen = _choose(predictions, test, thresholds, rules, repeated, broken)
     rows, used = np.flatnonzero(chosen.boxes), chosen.images
     images, id_of_test_id = _new_images(
         train, test, predictions.image_ids[used], reserved_image_ids
@@ -127,7 +129,8 @@ def _choose(
     test: CocoDataset,
     thresholds: Thresholds,
     rules: PseudoRules,
-    excluded: Set[str],
+    repeated: Set[str],
+    broken: Set[str],
 ) -> _Choice:
     sure = thresholds.keep(predictions)
     boxes_xyxy, clipped, usable = _clipped(predictions, test)
@@ -137,14 +140,16 @@ def _choose(
     image_of_row = predictions.image_index_of_row
     per_image = np.bincount(image_of_row[limited], minlength=len(predictions.image_ids))
     names = [test.file_names[test.index_of_image_id[i]] for i in predictions.image_ids.tolist()]
-    allowed = np.array([name not in excluded for name in names], dtype=bool)
-    used = (per_image >= rules.min_boxes) & allowed
+    is_broken = np.array([name in broken for name in names], dtype=bool)
+    allowed = np.array([name not in repeated for name in names], dtype=bool)
+    used = (per_image >= rules.min_boxes) & allowed & ~is_broken
     left_out = {
         "boxes_below_threshold": int((~sure).sum()),
         "boxes_over_maximum": int((kept & ~limited).sum()),
         "boxes_without_area": int((sure & ~usable).sum()),
-        "images_with_too_few_boxes": int((allowed & ~used).sum()),
-        "images_excluded_as_duplicates": int((~allowed).sum()),
+        "images_with_too_few_boxes": int((allowed & ~is_broken & ~used).sum()),
+        "images_excluded_as_duplicates": int((~allowed & ~is_broken).sum()),
+        "images_broken": int(is_broken.sum()),
     }
     return _Choice(limited & used[image_of_row], used, boxes_xyxy, clipped, left_out)
 

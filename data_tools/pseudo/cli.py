@@ -14,6 +14,7 @@ from data_tools.ground.options.output import Result, output_options
 
 if TYPE_CHECKING:
     from data_tools.pseudo.command import PseudoResult
+    from data_tools.pseudo.duplicates import DuplicateReport
 
 FilePath = click.Path(path_type=Path)
 
@@ -156,12 +157,26 @@ def describe(result: PseudoResult) -> str:
         f"{counts.boxes_clipped} boxes clipped to their image",
         f"  pictures:  {_duplicates_line(result)}",
     ]
+    lines += _broken_lines(result.duplicates)
     never = [name for name, value in result.thresholds.items() if value is None]
     if never:
         lines.append(f"  no threshold reaches the target precision for: {', '.join(never)}")
     if result.leaked:
         lines.append(f"  LEAKED: {'; '.join(result.leaked)}")
     return "\n".join(lines)
+
+
+def _broken_lines(report: DuplicateReport) -> list[str]:
+    texts = (
+        (report.broken_tests, "test", "no labels come from them"),
+        (report.broken_others, "training or validation", "nothing was compared with them"),
+    )
+    return [
+        f"  warning:   {len(broken)} {kind} pictures do not decode and {outcome}, such as "
+        f"{first} ({broken[first]}); python -m data_tools verify lists them"
+        for broken, kind, outcome in texts
+        if (first := next(iter(broken), None)) is not None
+    ]
 
 
 def _duplicates_line(result: PseudoResult) -> str:

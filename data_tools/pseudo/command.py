@@ -121,7 +121,8 @@ def make_pseudo_set(
         predictions,
         thresholds,
         request.rules,
-        excluded=duplicates.test_file_names,
+        repeated=duplicates.test_file_names,
+        broken=duplicates.broken_tests.keys(),
         reserved_image_ids=_image_ids_beside(request, validation),
     )
     if not counts.images:
@@ -172,7 +173,8 @@ def _refuse_nothing_kept(
     raise UserError(
         f"no test image is left: {counts.boxes_below_threshold} of {len(predictions)} boxes are "
         f"below the threshold, the highest score is {float(predictions.scores.max()):.3f}, "
-        f"{counts.images_excluded_as_duplicates} images are duplicates",
+        f"{counts.images_excluded_as_duplicates} images are duplicates, {counts.images_broken} do "
+        "not decode",
         where=request.predictions,
         expected=f"at least one image with {request.rules.min_boxes} boxes",
         next_step="lower --threshold (or --target-precision), or use --match-density",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_tools.ground.errors import UserError
 from data_tools.pictures.facts import ImageFacts, near_duplicates, read_image_facts
 
 EXAMPLES = 5
@@ -21,15 +20,19 @@ class DuplicateReport:
         checked: False when pictures were not compared, with the reason in `why_not`.
         pairs: (test file name, other file name) with equal names, equal bytes or equal looks.
         why_not: why pictures were not compared.
+        broken_tests: test file name -> why it does not decode; no labels come from these.
+        broken_others: the same of training and validation pictures, which nothing is compared to.
     """
 
     checked: bool
     pairs: tuple[tuple[str, str], ...] = field(default_factory=tuple)
     why_not: str | None = None
+    broken_tests: Mapping[str, str] = field(default_factory=dict)
+    broken_others: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def test_file_names(self) -> frozenset[str]:
-        """The test images to leave out."""
+        """The test images that repeat another."""
         return frozenset(pair[0] for pair in self.pairs)
 
     def as_dict(self) -> dict[str, Any]:
@@ -39,6 +42,8 @@ class DuplicateReport:
             "why_not": self.why_not,
             "images": len(self.test_file_names),
             "examples": [list(pair) for pair in self.pairs[:EXAMPLES]],
+            "broken_test_images": dict(self.broken_tests),
+            "broken_other_images": dict(self.broken_others),
         }
 
 
@@ -74,22 +79,19 @@ def find_test_duplicates(
     found = read_image_facts(image_root, new, pixels="reduced", tick=lambda: tick(len(new)))
     known.update({image_root / fact.file_name: fact for fact in found})
     facts = [known[image_root / name] for name in names]
-    _refuse_broken(facts, image_root)
     tests = len(test_file_names)
     across = [
         (names[first], names[second])
         for first, second in near_duplicates(facts)
         if first < tests <= second
     ]
-    return DuplicateReport(True, tuple(dict.fromkeys([*same_name, *across])))
+    return DuplicateReport(
+        True,
+        tuple(dict.fromkeys([*same_name, *across])),
+        broken_tests=_broken(facts[:tests]),
+        broken_others=_broken(facts[tests:]),
+    )
 
 
-def _refuse_broken(facts: Sequence[ImageFacts], image_root: Path) -> None:
-    broken = [fact for fact in facts if fact.problem is not None]
-    if broken:
-        raise UserError(
-            f"{len(broken)} images cannot be used: {broken[0].problem}",
-            where=image_root / broken[0].file_name,
-            expected="images that can be decoded",
-            next_step=f"python -m data_tools verify {image_root}",
-        )
+def _broken(facts: Sequence[ImageFacts]) -> dict[str, str]:
+    return {fact.file_name: fact.problem for fact in facts if fact.problem is not None}

@@ -6,7 +6,7 @@ import base64
 import io
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 MAX_SIDE = 640
 CROP_SIDE = 112
@@ -51,7 +51,8 @@ def _open(path: Path) -> Image.Image | None:
     try:
         with Image.open(path) as picture:
             return picture.convert("RGB")
-    except (OSError, UnidentifiedImageError):
+    # Pillow's decoders raise a wide set on broken files; SyntaxError is its "broken PNG".
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
 

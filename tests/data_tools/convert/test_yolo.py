@@ -11,6 +11,7 @@ from PIL import Image
 
 from data_tools.coco.dataset import coco_from_dict
 from data_tools.convert.class_files import find_class_names
+from data_tools.convert.picture_files import image_entry
 from data_tools.convert.yolo import coco_from_yolo, write_yolo
 from data_tools.ground.errors import UserError
 from tests.builders.coco_cases import box, coco_dict, image, write_images
@@ -170,3 +171,21 @@ def test_other_text_files_are_never_replaced(tmp_path, overwrite):
         write_yolo(tmp_path, dataset("requirements.jpg"), overwrite=overwrite)
     assert (tmp_path / "requirements.txt").read_text() == "numpy==2.0\n"
     assert [path.name for path in tmp_path.iterdir()] == ["requirements.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is not an image"),
+        # A PNG that ends in its first block.
+        (
+            b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR",
+            "the image cannot be read (Truncated File Read)",
+        ),
+    ],
+)
+def test_a_broken_picture_is_named(tmp_path, content, message):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        image_entry(tmp_path, "a.png")
+    assert (caught.value.what, caught.value.where) == (message, str(tmp_path / "a.png"))

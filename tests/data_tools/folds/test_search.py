@@ -19,7 +19,13 @@ from data_tools.folds.search import (
 )
 from data_tools.folds.split import read_split
 from data_tools.ground.errors import UserError
-from data_tools.pictures.statistics import MEASURES, image_distance, measure_image, measure_images
+from data_tools.pictures.statistics import (
+    MEASURES,
+    image_distance,
+    is_measured,
+    measure_image,
+    measure_images,
+)
 from data_tools.predictions.table import predictions_from_rows
 from submit.ledger.file import Entry, write_ledger
 from tests.builders.coco_cases import coco_dict, image, random_coco, write_images
@@ -105,8 +111,15 @@ def test_noise_is_sharper_than_its_blur(tmp_path):
 def test_no_images_and_broken_images(tmp_path):
     assert measure_images(tmp_path, []).shape == (0, len(MEASURES))
     (tmp_path / "a.jpg").write_bytes(b"no picture")
-    with pytest.raises(UserError, match="cannot be decoded"):
-        measure_images(tmp_path, ["a.jpg"])
+    (tmp_path / "b.jpg").write_bytes(b"")
+    broken = measure_images(tmp_path, ["a.jpg", "b.jpg"])
+    assert is_measured(broken).tolist() == [False, False]
+    with pytest.raises(UserError, match="the image does not exist"):
+        measure_images(tmp_path, ["c.jpg"])
+    # What does not decode is left out: of one picture to each side, both the same, nothing differs.
+    whole = np.array([[0.5, 0.1, 0.2, 3.0]])
+    assert image_distance(np.concatenate([broken, whole]), whole) == 0
+    assert image_distance(broken, whole) is None
 
 
 def test_image_distance_is_the_mean_of_four():

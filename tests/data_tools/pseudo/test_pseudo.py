@@ -400,13 +400,26 @@ def test_without_pictures_the_file_says_that_they_were_not_compared(workspace):
     assert "17 of 17 images are not in" in note["duplicates"]["why_not"]
 
 
-def test_a_broken_test_image_is_no_training_image(workspace):
+def test_a_broken_test_image_gives_no_labels_and_does_not_end_the_run(workspace):
     for name in ("train.json", "test.json"):
-        write_images(workspace.data, read_coco(workspace.data / name))
-    (workspace.data / "test/0003.jpg").write_bytes(b"no picture")
-    with pytest.raises(UserError, match="1 images cannot be used: cannot be decoded") as caught:
-        workspace.make()
-    assert caught.value.where.endswith("test/0003.jpg")
+        write_images(workspace.data, read_coco(workspace.data / name), seed=len(name))
+    trained = workspace.train(0).file_names[0]
+    for name in ("test/0003.jpg", trained):
+        (workspace.data / name).write_bytes(b"no picture")
+    note = workspace.make().info["boxcamp"]
+    assert "test/0003.jpg" not in note["pseudo_file_names"]
+    assert (note["counts"]["images"], note["counts"]["images_broken"]) == (3, 1)
+    why = "cannot be decoded: no kind of image that is known"
+    assert note["duplicates"]["broken_test_images"] == {"test/0003.jpg": why}
+    assert note["duplicates"]["broken_other_images"] == {trained: why}
+    workspace.predict("fold0.parquet", fold=0)
+    done = CliRunner().invoke(main, [*fold_options(workspace, "fold{fold}.parquet"), "--fold", "0"])
+    assert done.exit_code == 0, done.output
+    assert (
+        "warning:   1 test pictures do not decode and no labels come from them, such as "
+        f"test/0003.jpg ({why}); python -m data_tools verify lists them"
+    ) in done.output
+    assert "1 training or validation pictures do not decode and nothing was compared" in done.output
 
 
 def fold_options(workspace, predictions: str) -> list[str]:

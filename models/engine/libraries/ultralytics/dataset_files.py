@@ -100,7 +100,7 @@ def check_sizes(coco: CocoDataset, image_root: Path) -> None:
         try:
             with Image.open(image_root / image["file_name"]) as picture:
                 size = picture.size
-        except (OSError, Image.DecompressionBombError):
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue
         if size != (image["width"], image["height"]):
             raise wrong_size(
