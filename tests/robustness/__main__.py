@@ -33,6 +33,12 @@ ROOM_BYTES = 2 << 30
 @click.option("--only", multiple=True, help="Only commands whose names start with it; repeatable.")
 @click.option("--findings", "folder", type=click.Path(path_type=Path), default=Path("findings"),
               show_default=True, help="Where findings are saved.")  # fmt: skip
+@click.option(
+    "--replay",
+    "finding",
+    type=click.Path(path_type=Path),
+    help="Call the line of this finding once more, and nothing else.",
+)
 def main(
     minutes: float | None,
     calls: int | None,
@@ -43,10 +49,20 @@ def main(
     lines: int | None,
     only: tuple[str, ...],
     folder: Path,
+    finding: Path | None,
 ) -> None:
     """Kill, fuzz and starve every command; exit status 1 when something did not hold."""
+    from tests.robustness.commands import every_command
+    from tests.robustness.replay import replay
     from tests.robustness.schedule import Plan, torture
+    from tests.robustness.training import toy_command
 
+    if finding is not None:
+        case = replay(finding, [*every_command(), toy_command()])
+        for found in case.findings:
+            click.echo(f"{found.cause}\n{found.detail}\n")
+        click.echo(f"status {case.outcome.status}, {len(case.findings)} findings")
+        sys.exit(1 if case.findings else 0)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="robustness-", dir=_scratch()) as scratch:
         Path(scratch).chmod(0o755)

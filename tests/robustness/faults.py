@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.robustness.forking import Limits, Outcome
+from tests.robustness.case import Case
+from tests.robustness.events import on_file_events
+from tests.robustness.forking import Limits
 from tests.robustness.harness import Harness
 from tests.robustness.lines import Line
-from tests.robustness.oracles import Finding, find_faults
+from tests.robustness.oracles import find_faults
 from tests.robustness.trees import snapshot
 
 NOBODY = 65534
+# Of Linux' sched.h and mount.h: mounts of one's own, which are told to nobody, folders below too.
+NEW_MOUNTS, PRIVATE = 0x20000, 0x40000 | 0x4000
 SECONDS = 60.0
 
 
@@ -36,20 +41,10 @@ class Fault:
     prepare: Callable[[Path], object] | None = None
 
 
-@dataclass(frozen=True)
-class FaultCase:
-    """One call under a fault, and what is wrong with how it ended."""
-
-    line: Line
-    fault: Fault
-    outcome: Outcome
-    findings: list[Finding]
-
-
-def fault_case(harness: Harness, lines: Sequence[Line], rng: random.Random) -> FaultCase:
-    """Call one line under one fault: it must end with 0 or 2, and leave nothing half done."""
+def fault_case(harness: Harness, line: Line, seed: int) -> Case:
+    """Call a line under one fault: it must end with 0 or 2, and leave nothing half done."""
     harness.restore()
-    line, fault = rng.choice(lines), drawn_fault(rng)
+    fault = drawn_fault(random.Random(seed))
     world, prepare = harness.place.world, fault.prepare
     before = snapshot(world)
     outcome = harness.call(
@@ -65,7 +60,7 @@ def fault_case(harness: Harness, lines: Sequence[Line], rng: random.Random) -> F
     findings = [finding for finding in findings if finding.kind not in kinds]
     if fault.name.startswith("read-only"):
         os.chmod(world / "out", 0o755)  # noqa: PTH101 - as it was
-    return FaultCase(line, fault, outcome, findings)
+    return Case("faulty", line, [fault.name], outcome, findings, seed)
 
 
 def drawn_fault(rng: random.Random) -> Fault:
@@ -74,6 +69,7 @@ def drawn_fault(rng: random.Random) -> Fault:
     size = rng.choice((0, 1, 100, 512, 4096, 20_000))
     # With less the thread pools of libraries end the process before the kit is asked.
     files = rng.choice((4, 6, 8, 12, 16))
+    kibibytes = rng.choice((4, 8, 16, 32, 64, 256))
     megabytes = rng.choice((64, 96, 128, 192, 256))
     name = rng.choice(sorted(_ERRORS))
     return rng.choice(
@@ -83,6 +79,8 @@ def drawn_fault(rng: random.Random) -> Fault:
             Fault(f"{megabytes} MiB of memory", Limits(SECONDS, memory_bytes=megabytes << 20)),
             Fault(f"vanishing file at opening {number}", Limits(SECONDS),
                   lambda world: _vanish(world, number)),
+            Fault(f"disk of {kibibytes} KiB", Limits(SECONDS),
+                  lambda world: _small_disk(world / "out", kibibytes)),
             Fault("read-only output folder", Limits(SECONDS), _without_rights),
             Fault(f"{name} at file operation {number % 8}", Limits(SECONDS),
                   lambda _: _refuse(number % 8, _ERRORS[name])),
@@ -127,6 +125,17 @@ def _vanish(world: Path, number: int) -> None:
     sys.addaudithook(heard)
 
 
+def _small_disk(folder: Path, kibibytes: int) -> None:
+    """Mount a disk of that size over a folder, for this process alone; needs the rights of root.
+
+    What is written there is gone with the process.
+    """
+    system = ctypes.CDLL(None)
+    if system.unshare(NEW_MOUNTS) == 0 and system.mount(None, b"/", None, PRIVATE, None) == 0:
+        size = f"size={kibibytes}k".encode()
+        system.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, size)
+
+
 def _without_rights(world: Path) -> None:
     """Become a user who may read everything in the world and write nothing."""
     (world / "out").chmod(0o555)
@@ -138,8 +147,6 @@ def _without_rights(world: Path) -> None:
 
 def _refuse(number: int, code: int) -> None:
     """Let the n-th operation that changes files fail with an error of the operating system."""
-    from tests.robustness.killer import on_file_events
-
     left = [number]
 
     def strike(_: str) -> None:

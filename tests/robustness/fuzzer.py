@@ -5,27 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from tests.robustness.case import Case, called
 from tests.robustness.commands import Command
-from tests.robustness.forking import Outcome
 from tests.robustness.harness import Harness
 from tests.robustness.lines import Line, candidate_lines, outputs, with_odd_words, with_options
-from tests.robustness.oracles import Finding, find_faults
-from tests.robustness.trees import snapshot
 
 MOST_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Case:
-    """One call with changed inputs, and what is wrong with how it ended."""
-
-    line: Line
-    arguments: list[str]
-    changes: list[str]
-    outcome: Outcome
-    findings: list[Finding]
 
 
 def discover(
@@ -85,13 +72,10 @@ def fuzz_case(harness: Harness, lines: Sequence[Line], rng: random.Random) -> Ca
     changes = [harness.mutate(name, rng) for name in _chosen_files(line, rng)]
     if not changes or rng.random() < 0.06:
         arguments = with_odd_words(arguments, rng, harness.place.traps)
-    before = snapshot(harness.place.world)
-    outcome = harness.call(line, arguments)
     # Where it was told to write it may write, unless it reads that very file.
     told = [word for word in outputs(line.command, arguments) if word not in line.read]
-    allowed = replace(line, written=[*line.written, *told])
-    findings = find_faults(harness.place, allowed, outcome, before, harness.around)
-    return Case(line, arguments, changes, outcome, findings)
+    allowed = replace(line, arguments=arguments, written=[*line.written, *told])
+    return called("mutated", harness, allowed, changes)
 
 
 def _chosen_files(line: Line, rng: random.Random) -> list[str]:

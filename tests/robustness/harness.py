@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,7 +28,15 @@ from tests.robustness.mutations.texts import (
     mutate_yaml,
 )
 from tests.robustness.oracles import CASE_LIMITS, surroundings
-from tests.robustness.trees import Contents, changed_names, contents, put_back, snapshot
+from tests.robustness.trees import (
+    Contents,
+    changed_names,
+    contents,
+    copy_one,
+    put_back,
+    remove,
+    snapshot,
+)
 from tests.robustness.warm import learn, learned
 from tests.robustness.world import Place, copy_place
 
@@ -43,7 +52,6 @@ MUTATORS: dict[str, Mutator] = {
     ".jpg": mutate_picture,
     ".png": mutate_picture,
 }
-REPOSITORY = str(Path(__file__).resolve().parents[2])
 # Their libraries start threads, so they work in a child.
 IN_A_CHILD = (".parquet", ".pt", ".jpg", ".png")
 
@@ -56,6 +64,8 @@ class Harness:
         self.place = copy_place(original, root)
         self._expected = snapshot(self.place.world)
         self._contents: Contents | None = None
+        self._changed: set[str] = set()
+        self._kept = self.place.root / "tmp" / "kept"
         self.around = surroundings(self.place)
 
     def restore(self) -> None:
@@ -67,6 +77,23 @@ class Harness:
                 put_back(self.original.root / name, there, snapshot(self.original.root / name))
             self.around = surroundings(self.place)
         self.place.executed.unlink(missing_ok=True)
+        self._changed.clear()
+        remove(self._kept)
+
+    def keep(self, name: str) -> None:
+        """Remember a changed name of the world as the next call is given it."""
+        self._changed.add(name)
+        remove(self._kept / name)
+        if os.path.lexists(self.place.world / name):
+            copy_one(self.place.world / name, self._kept / name)
+
+    def save_given(self, target: Path) -> None:
+        """Copy the world as the last call was given it: the original, and what was kept."""
+        shutil.copytree(self.original.world, target, symlinks=True)
+        for name in self._changed:
+            remove(target / name)
+            if os.path.lexists(self._kept / name):
+                copy_one(self._kept / name, target / name)
 
     def contents(self) -> dict[str, bytes]:
         """Return the bytes of every file of the world; what is as it was is not read again."""
@@ -112,7 +139,6 @@ class Harness:
         """Point what libraries write on the side into the place."""
         os.environ["HOME"] = str(self.place.root / "home")
         os.environ["TMPDIR"] = str(self.place.root / "tmp")
-        os.environ["PYTHONPATH"] = REPOSITORY  # for the commands that start others
 
     def measured(self, line: Line) -> Line | None:
         """Return the line with what it reads and writes, None unless it ends well.
@@ -150,7 +176,12 @@ class Harness:
         )
 
     def mutate(self, name: str, rng: random.Random) -> str:
-        """Change one file of the world by its kind; return what was done."""
+        """Change one file of the world by its kind, and keep it; return what was done."""
+        done = self._mutated(name, rng)
+        self.keep(name)
+        return f"{name}: {done}"
+
+    def _mutated(self, name: str, rng: random.Random) -> str:
         path, traps = self.place.world / name, self.place.traps
         suffixes = [suffix for suffix in Path(name).suffixes if suffix != ".gz"]
         suffix = suffixes[-1].lower() if suffixes else ""
@@ -168,13 +199,13 @@ class Harness:
                 limits=Limits(seconds=60),
             )
             if outcome.status == 0:
-                return f"{name}: {note.read_text()}"
+                return note.read_text()
             mutator = mutate_any
         try:
-            return f"{name}: {mutator(path, rng, traps)}"
+            return mutator(path, rng, traps)
         except (ValueError, OSError, KeyError, IndexError, RecursionError):
             # The file is no longer what its name says: an earlier mutation came first.
-            return f"{name}: left as it is"
+            return "left as it is"
 
 
 def record_opened(target: Path) -> None:

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment of a command that writes, then the same command again.
+"""SIGKILL, SIGTERM or Ctrl-C at any moment of a command that writes, then the command again.
 
 Some kills come after a random time, more of them right before an operation on files that the
 interpreter announces (open for writing, rename, remove, make a folder): those are the moments at
@@ -9,29 +9,27 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import random
 import signal
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tests.robustness.case import Case
+from tests.robustness.events import count_events, strike_at_event
 from tests.robustness.forking import Outcome
 from tests.robustness.harness import Harness
 from tests.robustness.lines import Line
 from tests.robustness.oracles import Finding, find_faults, traceback_signature
 from tests.robustness.sameness import equal, is_between
-from tests.robustness.trees import LEFTOVER, changed_names, snapshot
+from tests.robustness.trees import LEFTOVER, Snapshot, changed_names, leftovers, snapshot
 
-FILE_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate")
-WRITING = os.O_WRONLY | os.O_RDWR
 # The file that vouches for the others of its folder: it may be there only when they are.
 MARKERS = ("split.json", "sample.json", "finished.json")
 APPENDED = "ledger.csv"
 # A lock stays by design, logs tell what happened, and event files are named after the moment.
 UNCOMPARED = (".lock", "/tensorboard/", "/logs/")
+# What a command ends with after a signal that it can hear.
+PROMISED = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 @dataclass
@@ -54,14 +52,13 @@ class Undisturbed:
 
 
 @dataclass(frozen=True)
-class Kills:
-    """One line killed, perhaps several times, and run to its end."""
+class Moment:
+    """When which signal comes: before a file operation, or after some seconds (SIGKILL)."""
 
-    line: Line
-    moments: list[str]
-    kills: int
-    outcome: Outcome
-    findings: list[Finding] = field(default_factory=list)
+    text: str
+    signal_number: int
+    event: int | None = None
+    seconds: float | None = None
 
 
 class UndisturbedRuns:
@@ -102,73 +99,75 @@ def undisturbed(harness: Harness, line: Line) -> Undisturbed | None:
     return Undisturbed(runs[1], differing, old, len(counted.read_bytes()), outcome.seconds)
 
 
-def kill_case(harness: Harness, line: Line, expected: Undisturbed, rng: random.Random) -> Kills:
-    """Kill a line one to three times, run it to its end, and compare with the undisturbed run."""
+def kill_case(harness: Harness, line: Line, expected: Undisturbed, seed: int) -> Case:
+    """Stop a line one to three times, run it to its end, and compare with the undisturbed run."""
+    rng = random.Random(seed)
     harness.restore()
     before = snapshot(harness.place.world)
     moments: list[str] = []
-    kills, findings = 0, []
+    kills = signals = 0
+    findings: list[Finding] = []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        moment, prepare, kill_after = _moment(expected, rng)
-        outcome = harness.call(line, line.arguments, prepare=prepare, kill_after=kill_after)
-        moments.append(moment)
-        if outcome.status == -signal.SIGKILL and not outcome.hung:
+        moment = _moment(expected, rng)
+        left = snapshot(harness.place.world)
+        outcome, struck = _struck(harness, line, moment)
+        moments.append(moment.text)
+        if struck and moment.signal_number == signal.SIGKILL:
             kills += 1
+            findings += _after_a_kill(harness, line, expected)
+        elif struck:
+            signals += 1
+            findings += _after_a_signal(harness, line, moment.signal_number, outcome, left)
             findings += _after_a_kill(harness, line, expected)
         elif outcome.status != 0:
             # A run that stops by itself after a kill is judged below, by its repetition.
             break
     outcome = harness.call(line, line.arguments)
-    findings += _after_the_end(harness, line, expected, outcome, kills)
+    findings += _after_the_end(harness, line, expected, outcome, kills + signals)
     findings += [
         finding
         for finding in find_faults(harness.place, line, outcome, before, harness.around)
         if finding.kind not in ("partial", "leftover")
     ]
-    return Kills(line, moments, kills, outcome, findings)
+    return Case("killed", line, moments, outcome, findings, seed, kills, signals)
 
 
-def _moment(
-    expected: Undisturbed, rng: random.Random
-) -> tuple[str, Callable[[], object] | None, float | None]:
-    if expected.events and rng.random() < 0.6:
-        number = rng.randrange(expected.events)
-        return f"before file operation {number}", lambda: kill_at_event(number), None
+def _moment(expected: Undisturbed, rng: random.Random) -> Moment:
+    if expected.events and rng.random() < 0.7:
+        event = rng.randrange(expected.events)
+        number = rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM))
+        return Moment(f"{number.name} before file operation {event}", number, event=event)
     seconds = rng.uniform(0, expected.seconds)
-    return f"after {seconds:.4f} s", None, seconds
+    return Moment(f"SIGKILL after {seconds:.4f} s", signal.SIGKILL, seconds=seconds)
 
 
-def count_events(target: Path) -> None:
-    """Write one byte into a file for every announced operation on files."""
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    on_file_events(lambda _: os.write(descriptor, b"."))
+def _struck(harness: Harness, line: Line, moment: Moment) -> tuple[Outcome, bool]:
+    """Call a line and stop it at a moment; say too whether it lived to see it."""
+    if moment.event is None:
+        outcome = harness.call(line, line.arguments, kill_after=moment.seconds)
+        return outcome, outcome.status == -signal.SIGKILL and not outcome.hung
+    noted = harness.place.root / "tmp" / "struck.txt"
+    event, number = moment.event, moment.signal_number
+    outcome = harness.call(
+        line, line.arguments, prepare=lambda: strike_at_event(event, number, noted)
+    )
+    return outcome, bool(noted.read_bytes())
 
 
-def kill_at_event(number: int) -> None:
-    """End this process by SIGKILL right before its operation on files of that number."""
-    left = [number]
-
-    def strike(_: str) -> None:
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
-
-    on_file_events(strike)
-
-
-def on_file_events(action: Callable[[str], object]) -> None:
-    """Call `action` with the name of every operation that changes files, from now on."""
-
-    def heard(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in FILE_EVENTS or (event == "open" and _opens_for_writing(arguments)):
-            action(event)
-
-    sys.addaudithook(heard)
-
-
-def _opens_for_writing(arguments: tuple[Any, ...]) -> bool:
-    flags = arguments[2] if len(arguments) > 2 else 0
-    return isinstance(flags, int) and bool(flags & WRITING) and arguments[0] != os.devnull
+def _after_a_signal(
+    harness: Harness, line: Line, number: int, outcome: Outcome, before: Snapshot
+) -> list[Finding]:
+    """Look at how a line ended that was asked to stop: as promised, without temporary files."""
+    name, said = line.command.name, signal.Signals(number).name
+    found = []
+    if outcome.hung or outcome.has_traceback or outcome.status != PROMISED[signal.Signals(number)]:
+        detail = f"status {outcome.status}\n{outcome.errors[-1500:]}"
+        how = traceback_signature(outcome) if outcome.has_traceback else str(outcome.status)
+        found.append(Finding("signal", f"after {said}: {detail}", f"{name} {said} {how}"))
+    changed = changed_names(before, snapshot(harness.place.world))
+    if temporary := leftovers([entry for entry in changed if entry not in before]):
+        found.append(Finding("leftover", f"stay after {said}: {temporary[:5]}", f"{name} {said}"))
+    return found
 
 
 def _after_a_kill(harness: Harness, line: Line, expected: Undisturbed) -> list[Finding]:

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tests.robustness.case import Case, called
 from tests.robustness.commands import Command
-from tests.robustness.forking import Outcome
+from tests.robustness.figures import SCORE
+from tests.robustness.forking import run_forked
 from tests.robustness.harness import Harness
 from tests.robustness.lines import Line
 from tests.robustness.oracles import Finding
-from tests.robustness.reference import (
-    Row,
-    coco_map,
-    competition_map50,
-    plain_predictions,
-    plain_truth,
-)
+from tests.robustness.reference import Row
 
-TOLERANCE = 1e-9
-SCORE = "submit score"
-SCORED = ("out/scored.json", "out/scored.csv")
+SCORED = ("out/scored.json", "out/scored.csv", "out/scored.parquet")
 
 
 def json_words(command: Command) -> list[str]:
@@ -137,54 +132,41 @@ def _rows(truth: dict[str, Any], rng: random.Random, decimals: int) -> list[Row]
     return rows
 
 
-def number_case(
-    harness: Harness, command: Command, rng: random.Random
-) -> tuple[Line, str, Outcome, list[Finding]]:
+def number_case(harness: Harness, command: Command, rng: random.Random) -> Case:
     """Score drawn files and compare both metrics with the other programs'."""
     harness.restore()
     said = write_number_files(harness.place.world / "out", rng)
     name = rng.choice(SCORED)
+    if name.endswith(".parquet"):
+        # Its library starts threads.
+        there = harness.place.world / "out"
+        run_forked(lambda: write_parquet(there), folder=harness.place.world)
+    for written in (*SCORED, "out/truth.json"):
+        harness.keep(written)
     words = [name, "--truth", "out/truth.json", *samples_words(command), *json_words(command)]
-    line = Line(command, words)
-    outcome = harness.call(line, words)
-    findings = wrong_numbers(harness.place.world, line, outcome)
-    if outcome.status != 0:
-        detail = f"status {outcome.status}: {outcome.errors[-1500:]}"
-        findings = [Finding("number", f"valid files are not scored: {detail}", f"{SCORE} refused")]
-    return line, said, outcome, findings
+    case = called("numbers", harness, Line(command, words), [said])
+    if case.outcome.status == 0:
+        return case
+    detail = f"valid files are not scored: status {case.outcome.status}"
+    refused = Finding("number", f"{detail}: {case.outcome.errors[-1500:]}", f"{SCORE} refused")
+    return replace(case, findings=[*case.findings, refused])
 
 
-def wrong_numbers(world: Path, line: Line, outcome: Outcome) -> list[Finding]:
-    """Compare the figures of a scoring call with the other programs', where nothing is unclear."""
-    figures = _figures(world, outcome)
-    if line.command.name != SCORE or outcome.status != 0 or figures is None:
-        return []
-    words = line.arguments
-    truth = plain_truth(world / words[words.index("--truth") + 1]) if "--truth" in words else None
-    rows = None if truth is None else plain_predictions(world / words[0], truth)
-    if truth is None or not rows:
-        return []
-    found = []
-    for key, expected in (
-        ("competition_map50", competition_map50(truth, rows)),
-        ("map", coco_map(truth, rows)),
-    ):
-        given = figures.get(key)
-        if (given is None) != (expected is None) or (
-            given is not None and expected is not None and abs(given - expected) > TOLERANCE
-        ):
-            found.append(
-                Finding(
-                    "number", f"{key} is {given}, the reference says {expected}", f"{SCORE} {key}"
-                )
-            )
-    return found
+def write_parquet(folder: Path) -> None:
+    """Write the drawn results once more, as a prediction file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-
-def _figures(world: Path, outcome: Outcome) -> dict[str, Any] | None:
-    target = world / "out" / "figures.json"
-    try:
-        value = json.loads(target.read_text() if target.is_file() else outcome.output)
-    except (ValueError, OSError):
-        return None
-    return value if isinstance(value, dict) else None
+    truth, results = (json.loads((folder / f"{n}.json").read_text()) for n in ("truth", "scored"))
+    boxes = [result["bbox"] for result in results]
+    corners = zip(*((x, y, x + w, y + h) for x, y, w, h in boxes), strict=True)
+    columns = {
+        "image_id": [result["image_id"] for result in results],
+        "label": [result["category_id"] for result in results],
+        "score": [float(result["score"]) for result in results],
+        **dict(zip(("xmin", "ymin", "xmax", "ymax"), map(list, corners), strict=True)),
+        "view": [0] * len(results),
+    }
+    metadata = {"image_ids": [image["id"] for image in truth["images"]], "provenance": {}}
+    table = pa.table(columns).replace_schema_metadata({"boxcamp": json.dumps(metadata)})
+    pq.write_table(table, folder / "scored.parquet")

@@ -40,6 +40,11 @@ class Finding:
     detail: str
     signature: str
 
+    @property
+    def cause(self) -> str:
+        """What findings are counted and saved by."""
+        return f"{self.kind}: {self.signature}"
+
 
 def find_faults(
     place: Place, line: Line, outcome: Outcome, before: Snapshot, around: Snapshot
@@ -78,9 +83,10 @@ def _of_process(name: str, outcome: Outcome) -> list[Finding]:
     if outcome.hung:
         return [Finding("hang", f"no end after {outcome.seconds:.0f} s", name)]
     if outcome.has_traceback:
-        return [
-            Finding("traceback", outcome.errors[-3000:], f"{name} {traceback_signature(outcome)}")
-        ]
+        # The same place in the kit is the same cause, whichever command came there.
+        signature = traceback_signature(outcome)
+        where = f" of {name}" if signature.endswith("at ?") else ""
+        return [Finding("traceback", outcome.errors[-3000:], signature + where)]
     found = []
     if outcome.status not in STATUSES:
         found.append(

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from tests.robustness.forking import run_forked
+
 # Image id, label, score, corners, and x, y, width, height as in the file or made of the corners.
 Row = tuple[int, int, float, list[float], list[float]]
 HEADER = ["PredictionString", "image_id"]
+PARQUET_COLUMNS = ("image_id", "label", "score", "xmin", "ymin", "xmax", "ymax")
 
 
 def plain_truth(path: Path) -> dict[str, Any] | None:
@@ -59,16 +62,18 @@ def _is_plain_box(box: dict[str, Any], images: dict, categories: dict) -> bool:
 
 
 def plain_predictions(path: Path, truth: dict[str, Any]) -> list[Row] | None:
-    """Read COCO results JSON or the competition's CSV that leaves nothing to interpret.
+    """Read COCO results, the competition's CSV or Parquet that leaves nothing to interpret.
 
     Returns:
-        One row per box, in the order of the file.
+        One row per box, in the order of the file; of Parquet by falling score, as its readers do.
     """
     name = path.name.removesuffix(".gz")
     if name.endswith(".json"):
         rows = _results(_json(path))
     elif name.endswith(".csv"):
         rows = _strings(path, {image["file_name"]: image["id"] for image in truth["images"]})
+    elif name.endswith(".parquet"):
+        rows = _parquet_rows(path, {image["id"] for image in truth["images"]})
     else:
         return None
     images = {image["id"] for image in truth["images"]}
@@ -132,6 +137,32 @@ def _strings(path: Path, image_of_name: dict[str, int]) -> list[Row] | None:
     except (ValueError, OSError, EOFError, csv.Error):
         return None
     return rows
+
+
+def _parquet_rows(path: Path, image_ids: set[int]) -> list[Row] | None:
+    # Its library starts threads, so that it is read in a child.
+    there = path.resolve()
+    read = run_forked(lambda: print(_parquet_text(there)), folder=there.parent)  # noqa: T201
+    columns = json.loads(read.output) if read.status == 0 else None
+    if columns is None or set(columns.pop("image_ids")) != image_ids:
+        return None
+    try:
+        rows: list[Row] = [
+            (image, label, score, [*map(float, corners)], sides_of([*map(float, corners)]))
+            for image, label, score, *corners in zip(*columns.values(), strict=True)
+        ]
+    except (TypeError, ValueError):
+        return None
+    return sorted(rows, key=lambda row: -row[2])
+
+
+def _parquet_text(path: Path) -> str:
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(path, pre_buffer=False).read(use_threads=False)
+    said = json.loads(table.schema.metadata[b"boxcamp"])["image_ids"]
+    columns = {name: table.column(name).to_pylist() for name in PARQUET_COLUMNS}
+    return json.dumps({"image_ids": said, **columns})
 
 
 def competition_map50(truth: dict[str, Any], rows: list[Row]) -> float:

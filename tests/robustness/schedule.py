@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.robustness.case import Case
 from tests.robustness.commands import Command, every_command
 from tests.robustness.faults import fault_case
+from tests.robustness.figures import SCORE
 from tests.robustness.findings import Recorder, Tally
 from tests.robustness.forking import Limits, run_forked
 from tests.robustness.fuzzer import discover, fuzz_case
 from tests.robustness.harness import Harness
 from tests.robustness.killer import UndisturbedRuns, kill_case
 from tests.robustness.lines import NEVER, Line
-from tests.robustness.numbers import SCORE, number_case, wrong_numbers
+from tests.robustness.numbers import number_case
 from tests.robustness.training import toy_command
 from tests.robustness.warm import LIGHT, import_kit, load_kernels, settle
 from tests.robustness.world import Place, build_world, make_place
@@ -91,7 +93,8 @@ def torture(plan: Plan) -> Tally:
             tally.add(Tally.from_dict(json.loads(target.read_text())))
         else:
             tally.findings[f"harness: {target.stem} ended without a result"] += 1
-    _say(f"seed {plan.seed}, {(time.monotonic() - started) / 60:.1f} minutes\n{tally.text()}")
+    _say(f"seed {plan.seed}, {(time.monotonic() - started) / 60:.1f} minutes")
+    _say(tally.text(plan.folder))
     (plan.folder / "summary.json").write_text(json.dumps(tally.as_dict(), indent=2) + "\n")
     return tally
 
@@ -142,9 +145,12 @@ def _work(plan: Plan, crew: Crew, worker: int, workers: int) -> Tally:
     harness = Harness(crew.original, plan.scratch / f"{crew.name}-{worker}")
     recorder, undisturbed_runs = Recorder(plan.folder), UndisturbedRuns(harness)
     for number in _numbers(plan, worker, workers):
-        rng = random.Random(f"{plan.seed}/{crew.name}/{number}")
+        identity = f"{plan.seed}/{crew.name}/{number}"
+        rng = random.Random(identity)
         kind = rng.choices(list(crew.shares), list(crew.shares.values()))[0]
-        one_call(kind, f"{plan.seed}/{crew.name}/{number}", crew, rng, recorder, undisturbed_runs)
+        case = one_case(kind, crew, rng, undisturbed_runs)
+        if case is not None:
+            recorder.record(case, identity, harness)
     return recorder.tally
 
 
@@ -158,40 +164,20 @@ def _numbers(plan: Plan, worker: int, workers: int) -> Iterator[int]:
         number += workers
 
 
-def one_call(
-    kind: str,
-    identity: str,
-    crew: Crew,
-    rng: random.Random,
-    recorder: Recorder,
-    undisturbed_runs: UndisturbedRuns,
-) -> None:
-    """Make one call of a kind, look at what it did, and record it."""
+def one_case(
+    kind: str, crew: Crew, rng: random.Random, undisturbed_runs: UndisturbedRuns
+) -> Case | None:
+    """Make one case of a kind; None if a line turns out not to be fit for it."""
     harness = undisturbed_runs.harness
     if kind == "numbers" and crew.scoring is not None:
-        line, said, outcome, findings = number_case(harness, crew.scoring, rng)
-        recorder.record(
-            kind, identity, harness.place, line, line.arguments, [said], outcome, findings
-        )
-    elif kind == "killed" and crew.writing:
+        return number_case(harness, crew.scoring, rng)
+    if kind == "killed" and crew.writing:
         line = rng.choice(list(crew.writing))
         expected = undisturbed_runs.of(line)
-        if expected is None:
-            return
-        killed = kill_case(harness, line, expected, rng)
-        recorder.tally.done["kills"] += killed.kills
-        recorder.record(kind, identity, harness.place, line, line.arguments, killed.moments,
-                        killed.outcome, killed.findings)  # fmt: skip
-    elif kind == "faulty":
-        faulty = fault_case(harness, crew.lines, rng)
-        recorder.record(kind, identity, harness.place, faulty.line, faulty.line.arguments,
-                        [faulty.fault.name], faulty.outcome, faulty.findings)  # fmt: skip
-    else:
-        case = fuzz_case(harness, crew.lines, rng)
-        shown = Line(case.line.command, case.arguments)
-        wrong = wrong_numbers(harness.place.world, shown, case.outcome)
-        recorder.record("mutated", identity, harness.place, case.line, case.arguments, case.changes,
-                        case.outcome, [*case.findings, *wrong])  # fmt: skip
+        return expected and kill_case(harness, line, expected, rng.randrange(2**32))
+    if kind == "faulty":
+        return fault_case(harness, rng.choice(list(crew.lines)), rng.randrange(2**32))
+    return fuzz_case(harness, crew.lines, rng)
 
 
 def _say_missing(commands: Sequence[Command], lines: Sequence[Line]) -> None:

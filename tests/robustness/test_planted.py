@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -14,9 +16,11 @@ from pathlib import Path
 import click
 import pytest
 
+from data_tools.ground.command_line import CommandGroup
+from tests.robustness.case import called
 from tests.robustness.commands import Command
 from tests.robustness.faults import Fault, drawn_fault, fault_case
-from tests.robustness.findings import Recorder, finding_name
+from tests.robustness.findings import Recorder, folder_name
 from tests.robustness.forking import Limits, run_forked
 from tests.robustness.fuzzer import discover, fuzz_case
 from tests.robustness.harness import Harness
@@ -25,6 +29,7 @@ from tests.robustness.lines import Line
 from tests.robustness.numbers import number_case, write_number_files
 from tests.robustness.oracles import Finding, find_faults
 from tests.robustness.reference import coco_map, competition_map50, plain_predictions, plain_truth
+from tests.robustness.replay import replay
 from tests.robustness.trees import snapshot
 from tests.robustness.world import Place, make_place
 
@@ -40,17 +45,17 @@ def harness(tmp_path) -> Harness:
     return Harness(place, tmp_path / "copy")
 
 
-def planted(action: Callable[..., object], name: str = "planted") -> Line:
+def planted(action: Callable[..., object], kind: type[click.Group] = click.Group) -> Line:
     """Return the line `planted in.json --out out/x` of a command that does `action`."""
 
-    @click.command(name)
+    @click.command("planted")
     @click.argument("source")
     @click.option("--out")
     def command(source: str, out: str) -> None:
         action(Path(source), Path(out))
 
-    group = click.Group("main", {name: command})
-    known = Command("planted", (name,), command, group)
+    group = kind("main", {"planted": command})
+    known = Command("planted", ("planted",), command, group)
     return Line(known, ["in.json", "--out", "out/x"], written=["out/x"], read=["in.json"])
 
 
@@ -68,8 +73,11 @@ def kinds(harness: Harness, line: Line, seconds: float = SECONDS) -> set[str]:
 def write_whole(path: Path, text: str) -> None:
     """Write as the kit does: beside, then renamed; a killed writer's file has the same name."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def test_nothing_is_found_in_a_command_that_is_right(harness):
@@ -176,7 +184,7 @@ def test_a_fault_that_only_a_mutated_file_shows_is_found(harness):
 def test_mutated_cases_are_the_same_for_the_same_seed(harness):
     line = planted(lambda source, out: None)
     first, second = (fuzz_case(harness, [line], random.Random(4)) for _ in range(2))
-    assert (first.changes, first.arguments) == (second.changes, second.arguments)
+    assert (first.changes, first.line.arguments) == (second.changes, second.line.arguments)
 
 
 def test_lines_that_do_not_work_are_left_out(harness):
@@ -192,16 +200,18 @@ def test_lines_that_do_not_work_are_left_out(harness):
 
 
 def kinds_after_kills(
-    harness: Harness, action: Callable[..., object], rounds: int = 25
+    harness: Harness,
+    action: Callable[..., object],
+    rounds: int = 25,
 ) -> set[str]:
-    line = planted(action)
+    line = planted(action, CommandGroup)
     line.written.append("ledger.csv")
     expected = undisturbed(harness, line)
     assert expected is not None
     found, kills = set(), 0
     for seed in range(rounds):
-        killed = kill_case(harness, line, expected, random.Random(seed))
-        kills += killed.kills
+        killed = kill_case(harness, line, expected, seed)
+        kills += killed.kills + killed.signals
         found |= {finding.kind for finding in killed.findings}
     assert kills > rounds / 3
     return found
@@ -209,6 +219,14 @@ def kinds_after_kills(
 
 def test_kills_of_a_command_that_is_right_show_nothing(harness):
     assert kinds_after_kills(harness, lambda source, out: write_whole(out, "x")) == set()
+
+
+def test_a_command_that_does_not_hear_signals_is_found(harness):
+    def swallow(source, out):
+        with contextlib.suppress(KeyboardInterrupt):
+            write_whole(out, "x")
+
+    assert kinds_after_kills(harness, swallow) == {"signal"}
 
 
 def test_a_file_written_in_place_is_found_torn(harness):
@@ -284,18 +302,19 @@ def test_an_output_that_depends_on_the_kill_is_found(harness):
 
 def copy_twice(source: Path, out: Path) -> None:
     out.write_text(source.read_text())
-    out.with_name("y").write_text(source.read_text())
+    out.with_name("y").write_text(source.read_text() * 400)
 
 
 def test_faults_are_found_where_nothing_is_done_about_them(harness):
     line = planted(copy_twice)
     found = {
-        (case.fault.name.split(" ")[-1], finding.kind)
+        (case.changes[0].split(" ")[-1], finding.kind)
         for seed in range(60)
-        for case in [fault_case(harness, [line], random.Random(seed))]
+        for case in [fault_case(harness, line, seed)]
         for finding in case.findings
     }
     assert {("most", "traceback"), ("folder", "traceback")} <= found
+    assert os.getuid() != 0 or ("KiB", "traceback") in found
 
 
 def test_little_memory_ends_in_a_memory_error(harness):
@@ -310,7 +329,7 @@ def test_faults_are_drawn_of_every_kind():
         fault.name.split(" ")[-1] if fault.prepare is None else fault.name.split(" ")[0]
         for fault in faults
     }
-    assert {"most", "files", "memory", "vanishing", "read-only", "ENOSPC", "EIO"} <= words
+    assert {"most", "files", "memory", "vanishing", "disk", "read-only", "ENOSPC", "EIO"} <= words
 
 
 # ---------------------------------------------------------------- numbers
@@ -339,7 +358,7 @@ def number_findings(harness: Harness, command: Command) -> list[Finding]:
     return [
         finding
         for seed in range(3)
-        for finding in number_case(harness, command, random.Random(seed))[-1]
+        for finding in number_case(harness, command, random.Random(seed)).findings
     ]
 
 
@@ -393,22 +412,32 @@ def test_what_leaves_room_for_interpretation_is_not_compared(tmp_path, change):
 # ---------------------------------------------------------------- what is kept of a finding
 
 
-def test_a_finding_is_saved_once_and_counted_each_time(harness, tmp_path):
+def test_a_finding_is_saved_once_counted_each_time_and_called_again(harness, tmp_path):
+    line = planted(lambda source, out: json.loads(source.read_text())["a"] + 1)
+    (harness.original.world / "in.json").write_text('{"a": "x"}')
+    harness = Harness(harness.original, tmp_path / "of a worker" / "place")
     recorder = Recorder(tmp_path / "findings")
-    line = planted(lambda source, out: None)
-    outcome = harness.call(line, line.arguments)
-    finding = Finding("traceback", "KeyError: 'a'", "planted KeyError at x.py:f")
-    for _ in range(2):
-        recorder.record("mutated", "1/light/7", harness.place, line, line.arguments,
-                        ["in.json: 'a' is gone"], outcome, [finding])  # fmt: skip
-    saved = tmp_path / "findings" / finding_name(finding)
-    assert [path.name for path in (tmp_path / "findings").iterdir()] == [saved.name]
-    assert (saved / "world" / "in.json").is_file()
-    assert json.loads((saved / "call.json").read_text()) == [
-        "planted", "planted", "in.json", "--out", "out/x",
-    ]  # fmt: skip
+    for number in range(2):
+        harness.restore()
+        (harness.place.world / "in.json").write_text('{"b": 1}')
+        harness.keep("in.json")
+        recorder.record(called("mutated", harness, line, ["'a' is gone"]), f"1/{number}", harness)
+    cause = "traceback: KeyError at ? of planted planted"
+    saved = tmp_path / "findings" / folder_name(cause)
+    assert list((tmp_path / "findings").iterdir()) == [saved]
+    assert recorder.tally.findings == {cause: 2}
+    assert f"--replay {saved}" in recorder.tally.text(tmp_path / "findings")
+    assert (saved / "before" / "in.json").read_text() == '{"b": 1}'
     assert "'a' is gone" in (saved / "README.md").read_text()
-    assert recorder.tally.findings == {"traceback: planted KeyError at x.py:f": 2}
+    shutil.rmtree(harness.place.root.parent)
+    again = replay(saved, [line.command])
+    assert [finding.cause for finding in again.findings] == [cause]
+    assert not harness.place.root.parent.exists()
+
+
+def test_a_folder_without_a_finding_is_refused(tmp_path):
+    with pytest.raises(click.UsageError, match="no finding's folder"):
+        replay(tmp_path, [])
 
 
 def test_a_place_is_put_back(harness):

@@ -81,7 +81,7 @@ def put_back(original: Path, copy: Path, expected: Snapshot) -> None:
     for name in sorted(expected):
         if now.get(name) != expected[name]:
             remove(copy / name)
-            _copy_one(original / name, copy / name)
+            copy_one(original / name, copy / name)
     if changed_names(expected, now):
         expected.clear()
         expected.update(snapshot(copy))
@@ -96,7 +96,8 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _copy_one(source: Path, target: Path) -> None:
+def copy_one(source: Path, target: Path) -> None:
+    """Copy a file, a link as a link, or a whole folder."""
     if source.is_dir() and not source.is_symlink():
         shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
     else:

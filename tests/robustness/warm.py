@@ -10,10 +10,12 @@ import pickle
 import pkgutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 LIGHT = ("data_tools", "scoring", "ensemble", "submit", "experiments")
 # Imported here, the children need not do it one by one.
 LIBRARIES = ("numpy", "pandas", "polars", "pyarrow", "pyarrow.parquet", "PIL.Image", "cv2", "scipy")
+REPOSITORY = str(Path(__file__).resolve().parents[2])
 # Threads do not survive a fork, and one core per worker is what there is.
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -28,6 +30,8 @@ ONE_THREAD = {
 def use_one_thread() -> None:
     """Tell the libraries; call it before they are imported."""
     os.environ.update(ONE_THREAD)
+    # For commands that start others.
+    os.environ["PYTHONPATH"] = REPOSITORY
 
 
 def import_kit(packages: Sequence[str] = LIGHT) -> None:
