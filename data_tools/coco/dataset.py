@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.coco.checks import SkippedBox, checked_content
+from data_tools.ground.declared.parsing import Refusal, without_repeats
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_json
 from data_tools.ground.whole.staging import refuse_incomplete
@@ -188,7 +189,7 @@ def read_coco(path: str | Path) -> CocoDataset:
 
 def write_coco(path: str | Path, dataset: CocoDataset) -> None:
     """Write a dataset as COCO JSON, whole or not at all."""
-    write_json(path, dataset.as_dict(), indent=None)
+    write_json(path, dataset.as_dict(), indent=None, source=dataset.source)
 
 
 def load_json(path: Path) -> Any:
@@ -196,7 +197,7 @@ def load_json(path: Path) -> Any:
     try:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt", encoding="utf-8-sig") as file:
-            return json.load(file)
+            return json.load(file, object_pairs_hook=without_repeats)
     except FileNotFoundError:
         raise UserError(
             "the file does not exist",
@@ -211,7 +212,7 @@ def load_json(path: Path) -> Any:
             expected="a COCO JSON file in UTF-8",
             next_step="save it again in UTF-8",
         ) from None
-    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (Refusal, ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(
             f"the file is not valid JSON ({error})",
             where=path,

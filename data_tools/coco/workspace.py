@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def claim_work_folder(data: DataPaths, work: WorkPaths) -> Claim:
             dataset has no `train.json`.
     """
     hashes = _annotation_hashes(data)
-    if not work.dataset_json.exists():
+    # A link that leads nowhere is a claim that cannot be read, not one that was never made.
+    if not os.path.lexists(work.dataset_json):
         _write_claim(data, work, hashes)
         return Claim("new")
     recorded = _recorded_claim(work.dataset_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -76,17 +77,47 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
+def write_json(
+    path: str | Path, value: Any, *, indent: int | None = 2, source: Path | None = None
+) -> None:
     """Write `value` as JSON, whole or not at all, gzipped if the name ends in `.gz`.
 
-    NaN and infinity are refused.
+    Args:
+        path: the file.
+        value: lists, mappings, texts and numbers.
+        indent: spaces per level; None writes one line.
+        source: the file that the value was read from, for the message.
+
+    Raises:
+        UserError: a number is NaN or infinite, which JSON has no word for; a COCO file of another
+            tool may hold one in a key that the kit passes on.
     """
-    text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
+    try:
+        text = json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
+    except ValueError:
+        raise UserError(
+            f"`{_key_of_no_number(value)}` is not a finite number",
+            where=source or path,
+            expected="finite numbers, which are all that JSON can hold",
+            next_step="correct that key",
+        ) from None
     if Path(path).suffix != ".gz":
         write_text(path, text)
         return
     with whole_file(path) as temporary:
         temporary.write_bytes(gzip.compress(text.encode(), 6, mtime=0))
+
+
+def _key_of_no_number(value: Any, name: str = "") -> str:
+    """Return the dotted key of the first number that is not finite; empty where there is none."""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else name
+    children: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        children = ((f"{name}.{key}" if name else str(key), one) for key, one in value.items())
+    elif isinstance(value, list | tuple):
+        children = ((f"{name}[{place}]", one) for place, one in enumerate(value))
+    return next((found for key, one in children if (found := _key_of_no_number(one, key))), "")
 
 
 def sha256_of_file(path: str | Path) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge
 
 from data_tools.ground.declared.checking import OPEN
 from data_tools.ground.version import VERSION
@@ -35,7 +37,7 @@ class Provenance:
     dataset: str | None = None
     model: str | None = None
     run: str | None = None
-    fold: int | None = None
+    fold: Annotated[int, Ge(0)] | None = None
     annotation_sha256: dict[str, str] = field(default_factory=dict)
     train_file_names: tuple[str, ...] = ()
     teacher_file_names: tuple[str, ...] = ()

@@ -137,7 +137,8 @@ def make_pseudo_set(
         leaked=leaked,
     )
     note = _note(result, train, predictions, chain)
-    return replace(result, dataset=replace(dataset, info={**dataset.info, NOTE_KEY: note}))
+    info = {**dataset.info, NOTE_KEY: note}
+    return replace(result, dataset=replace(dataset, info=info, source=request.train))
 
 
 def _check_inputs(request: PseudoRequest, train: CocoDataset, test: CocoDataset) -> None:

@@ -96,7 +96,7 @@ def parse_json(text: str, limits: Limits = WRITTEN) -> Any:
     try:
         value = json.loads(
             text,
-            object_pairs_hook=_without_repeats,
+            object_pairs_hook=without_repeats,
             parse_int=number(int),
             parse_float=number(float),
         )
@@ -163,7 +163,12 @@ def _text_of(path: Path, limits: Limits) -> str:
         raise Refusal(f"it is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the mapping of a JSON object, for `json.load` as its `object_pairs_hook`.
+
+    Raises:
+        Refusal: a key stands twice.
+    """
     result = dict(pairs)
     if len(result) != len(pairs):
         seen: set[str] = set()

@@ -50,9 +50,10 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_json_refuses_what_is_no_json(tmp_path, value):
-    with pytest.raises(ValueError):
-        write_json(tmp_path / "a.json", {"x": value})
+def test_numbers_that_json_does_not_have_are_refused_with_their_key(tmp_path, value):
+    with pytest.raises(UserError, match=r"`info\.boxes\[1\]` is not a finite number") as caught:
+        write_json(tmp_path / "a.json", {"info": {"boxes": [0, value]}}, source=tmp_path / "b")
+    assert caught.value.where == str(tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
 
 
