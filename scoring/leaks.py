@@ -45,7 +45,7 @@ def leak_line(leak: dict[str, Any] | None) -> str:
     parts = []
     if leak["images"]:
         parts.append(
-            f"{leak['images']} of {leak['of']} scored images were trained on, "
-            f"such as {leak['examples'][0]}"
+            f"{leak['images']} of {leak['of']} scored images were trained on"
+            + "".join(f", such as {name}" for name in leak["examples"][:1])
         )
     return "LEAKED: " + "; ".join([*parts, *leak["reasons"]])

@@ -57,8 +57,9 @@ def log(
           --truth work/folds/val_3.json
       python -m submit log work/submission.csv --leaderboard 0.6153
     """
-    from submit.ledger.entries import find_score, log_submission, zone_of
+    from submit.ledger.entries import log_submission, zone_of
     from submit.ledger.file import read_ledger
+    from submit.ledger.score_file import find_score
     from submit.ledger.text import ledger_summary, ledger_text
 
     about_file = (predictions, truth, score_json, leaderboard, note)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from data_tools.coco.dataset import load_json
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file
 from scoring.leaks import leak_line
@@ -119,37 +118,6 @@ def pick_two(entries: list[Entry]) -> list[tuple[Entry, str]]:
         elif entry not in picked and len(picked) < 2:
             picked[entry] = reason
     return list(picked.items())
-
-
-def find_score(
-    validation_file: str | Path | None,
-    truth_file: str | Path | None,
-    score_file: str | Path | None,
-) -> dict[str, Any] | None:
-    """Score a validation file, or read the score file, or return None if neither is given."""
-    if validation_file is not None and truth_file is not None:
-        from scoring.uncertainty.bootstrap import DEFAULT_SAMPLES
-        from submit.scores.of_file import score_file as score
-
-        return score(validation_file, truth_file, bootstrap_samples=DEFAULT_SAMPLES)
-    return None if score_file is None else read_score_file(score_file)
-
-
-def read_score_file(path: str | Path) -> dict[str, Any]:
-    """Read what `submit score --json-out` wrote.
-
-    Raises:
-        UserError: the file is no JSON, or something else.
-    """
-    path = Path(path)
-    result = load_json(path)
-    if not isinstance(result, dict) or "competition_map50" not in result:
-        raise UserError(
-            "the file is no score file",
-            where=path,
-            expected="what `python -m submit score FILE --truth ... --json-out OUT` writes",
-        )
-    return result
 
 
 def _local_score(score: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -60,7 +61,7 @@ def read_ledger(path: str | Path) -> list[Entry]:
         UserError: the file is no ledger, or holds a time or a score that is none.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     table = read_table(path)
     if sorted(table.columns) != sorted(COLUMNS):
@@ -119,14 +120,21 @@ def _is_quoted(text: str) -> bool:
 
 def _entry(row: dict[str, str], where: str) -> Entry:
     row = {key: text[1:] if _is_quoted(text) else text for key, text in row.items()}
+    low, high = _score(row, "local_low", where), _score(row, "local_high", where)
+    if (low is None) != (high is None):
+        raise UserError(
+            "one of `local_low` and `local_high` is empty",
+            where=where,
+            expected="both ends of the interval, or neither",
+        )
     return Entry(
         submitted=_moment(row["submitted"], where),
         file=row["file"],
         sha256=row["sha256"],
         members=tuple(row["members"].split()),
         local_score=_score(row, "local_score", where),
-        local_low=_score(row, "local_low", where),
-        local_high=_score(row, "local_high", where),
+        local_low=low,
+        local_high=high,
         leaderboard_score=_score(row, "leaderboard_score", where),
         leaked=row["leaked"],
         note=row["note"],

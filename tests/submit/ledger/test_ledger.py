@@ -18,7 +18,7 @@ from data_tools.ground.errors import UserError
 from data_tools.predictions.files import write_predictions
 from data_tools.predictions.provenance import Provenance
 from submit.cli import main
-from submit.ledger.entries import log_submission, pick_two, read_score_file, submissions_left
+from submit.ledger.entries import log_submission, pick_two, submissions_left
 from submit.ledger.file import Entry, read_ledger, write_ledger
 from submit.ledger.forecast import forecast
 from tests.builders.scoring_cases import dataset, predictions
@@ -95,11 +95,19 @@ def test_other_files_are_no_ledger(tmp_path):
     assert caught.value.where.endswith("ledger.csv, line 2")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}"])
-def test_other_files_are_no_score(tmp_path, text):
-    (tmp_path / "score.json").write_text(text)
-    with pytest.raises(UserError):
-        read_score_file(tmp_path / "score.json")
+def test_an_interval_has_both_ends(tmp_path):
+    half = replace(entry("a", 0.5), local_low=0.4)
+    write_ledger(tmp_path / "ledger.csv", [half])
+    with pytest.raises(UserError, match="one of `local_low` and `local_high` is empty") as caught:
+        read_ledger(tmp_path / "ledger.csv")
+    assert caught.value.where.endswith("ledger.csv, line 2")
+
+
+def test_a_link_that_leads_nowhere_is_no_empty_ledger(tmp_path, submission):
+    (tmp_path / "ledger.csv").symlink_to("gone.csv")
+    result = CliRunner().invoke(main, ["log", "--ledger", str(tmp_path / "ledger.csv")])
+    assert result.exit_code == 2
+    assert str(tmp_path / "ledger.csv") in result.output
 
 
 def test_too_little_history_is_said():
