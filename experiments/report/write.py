@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from data_tools.predictions.files import read_predictions
 from experiments.report.gathered.gather import Material, gather
 from experiments.report.gathered.history import (
     Change,
+    PastBest,
     change_since,
     last_best,
     read_history,
@@ -74,7 +76,8 @@ def write_report(path: Path, options: ReportOptions) -> Summary:
     """
     material = gather(options.work, options.data, options.fold)
     notes = list(material.notes)
-    change = _change(material, options.samples)
+    history = _history(material, notes)
+    change = _change(material, history or (), options.samples, notes)
     top = headline(material, change, options.samples)
     experiments = experiment_sections(
         material.runs, options.work, samples=options.samples, notes=notes
@@ -92,18 +95,35 @@ def write_report(path: Path, options: ReportOptions) -> Summary:
         notes=notes,
     )
     write_text(path, page)
-    if material.best is not None and material.truth is not None:
-        remember(WorkPaths(options.work), material.best, material.truth)
+    # A damaged history is not written over: it may hold what the user can still save.
+    if material.best is not None and material.truth is not None and history is not None:
+        remember(WorkPaths(options.work), history, material.best, material.truth)
     return Summary(path.stat().st_size / 1e6, top.line, tuple(notes))
 
 
-def _change(material: Material, samples: int) -> Change | None:
+def _history(material: Material, notes: list[str]) -> tuple[PastBest, ...] | None:
+    """Return the earlier bests; None, and a note, where they cannot be read."""
+    try:
+        return read_history(WorkPaths(material.work))
+    except UserError as error:
+        notes.append(f"earlier bests are left out: {error.where}: {error.what}")
+        return None
+
+
+def _change(
+    material: Material, history: Sequence[PastBest], samples: int, notes: list[str]
+) -> Change | None:
     best, truth = material.best, material.truth
     if best is None or truth is None:
         return None
-    work = WorkPaths(material.work)
-    entry = last_best(read_history(work), best, truth)
-    return None if entry is None else change_since(entry, work, best, truth, samples)
+    entry = last_best(history, best, truth)
+    if entry is None:
+        return None
+    try:
+        return change_since(entry, WorkPaths(material.work), best, truth, samples)
+    except UserError as error:
+        notes.append(f"the last best is left out: {error.where}: {error.what}")
+        return None
 
 
 def _page_data(material: Material, options: ReportOptions, notes: list[str]) -> dict[str, Any]:

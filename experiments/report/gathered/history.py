@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Le
 
-from data_tools.coco.dataset import CocoDataset, load_json
-from data_tools.ground.errors import UserError
+from data_tools.coco.dataset import CocoDataset
+from data_tools.ground.declared.checking import OPEN, read_declared
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import WorkPaths
 from data_tools.predictions.files import read_predictions, write_predictions
@@ -30,9 +34,11 @@ class PastBest:
         file: copy of the predictions, relative to the history folder.
     """
 
+    __pydantic_config__ = OPEN
+
     sha256: str
     name: str
-    score: float
+    score: Annotated[float, Ge(0), Le(1)]
     dataset: str
     date: str
     file: str
@@ -48,18 +54,24 @@ class Change:
     verdict: Verdict
 
 
-def read_history(work: WorkPaths) -> list[PastBest]:
-    """Read the earlier bests, oldest first; a missing or broken index counts as none."""
+def read_history(work: WorkPaths) -> tuple[PastBest, ...]:
+    """Read the earlier bests, oldest first; none where there is no index yet.
+
+    Raises:
+        UserError: the index is damaged; the message names the keys.
+    """
     path = work.history_json
-    if not path.is_file():
-        return []
-    try:
-        return [PastBest(**entry) for entry in load_json(path)]
-    except (UserError, TypeError):
-        return []
+    if not os.path.lexists(path):
+        return ()
+    return read_declared(
+        path,
+        tuple[PastBest, ...],
+        what="the index of earlier bests",
+        next_step="restore it, or remove it to begin anew",
+    )
 
 
-def last_best(history: list[PastBest], best: Source, truth: CocoDataset) -> PastBest | None:
+def last_best(history: Sequence[PastBest], best: Source, truth: CocoDataset) -> PastBest | None:
     """Return the highest earlier score on the same images by another file, if there is one."""
     others = [e for e in history if e.dataset == truth.fingerprint and e.sha256 != best.sha256]
     return max(others, key=lambda entry: entry.score, default=None)
@@ -90,9 +102,8 @@ def bootstrap_competition_difference(
     return values[1] - values[0]
 
 
-def remember(work: WorkPaths, best: Source, truth: CocoDataset) -> None:
+def remember(work: WorkPaths, history: Sequence[PastBest], best: Source, truth: CocoDataset) -> None:
     """Add the best of this report to the history, unless it is there or leaks."""
-    history = read_history(work)
     known = any(e.sha256 == best.sha256 and e.dataset == truth.fingerprint for e in history)
     if known or best.leaks:
         return

@@ -377,6 +377,20 @@ def test_broken_parts_become_notes(tmp_path):
     assert page_data(page)["pr"][0]["name"] == "tood/fold3"
 
 
+@pytest.mark.parametrize("content", ["", "[", "{}", "[{}]", '[{"score": 2}]'])
+def test_a_damaged_history_is_said_and_kept(space, tmp_path, content):
+    history = WorkPaths(space.work).history_json
+    history.parent.mkdir(exist_ok=True)
+    history.write_text(content)
+    try:
+        summary, _ = report(space, tmp_path)
+        assert history.read_text() == content
+    finally:
+        history.unlink()
+    (note,) = [note for note in summary.notes if note.startswith("earlier bests are left out: ")]
+    assert str(history) in note
+
+
 def _of_other_images() -> Predictions:
     return predictions_from_rows(
         np.array([1]), np.array([]), np.array([]), np.array([]), np.zeros((0, 4))
