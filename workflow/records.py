@@ -6,13 +6,16 @@ and the outputs are those that it names, also in a copy of the work folder.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Annotated
 
+from annotated_types import Ge
+
+from data_tools.ground.declared.checking import EXACT, read_declared
+from data_tools.ground.errors import UserError
 from data_tools.ground.files import sha256_of_file, write_json
 from data_tools.ground.paths import WorkPaths
 from workflow.step import Step
@@ -30,11 +33,13 @@ class Record:
         seconds: how long it took.
     """
 
+    __pydantic_config__ = EXACT
+
     kind: str
     settings: list[str]
     inputs: dict[str, str]
     outputs: dict[str, str]
-    seconds: float
+    seconds: Annotated[float, Ge(0)]
 
 
 def read_record(work: WorkPaths, key: str) -> Record | None:
@@ -43,23 +48,9 @@ def read_record(work: WorkPaths, key: str) -> Record | None:
     A record only saves work: one that is damaged is as good as none.
     """
     try:
-        content = json.loads(work.record_json(key).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_declared(work.record_json(key), Record, what="the record")
+    except (UserError, OSError):
         return None
-    return _checked(content)
-
-
-def _checked(content: Any) -> Record | None:
-    if not isinstance(content, dict) or content.keys() != {each.name for each in fields(Record)}:
-        return None
-    mappings = [content[key] for key in ("inputs", "outputs")]
-    fits = (
-        isinstance(content["kind"], str)
-        and isinstance(content["settings"], list)
-        and all(isinstance(mapping, dict) for mapping in mappings)
-        and isinstance(content["seconds"], int | float)
-    )
-    return Record(**content) if fits else None
 
 
 def write_record(work: WorkPaths, step: Step, seconds: float) -> None:

@@ -102,7 +102,9 @@ def bootstrap_competition_difference(
     return values[1] - values[0]
 
 
-def remember(work: WorkPaths, history: Sequence[PastBest], best: Source, truth: CocoDataset) -> None:
+def remember(
+    work: WorkPaths, history: Sequence[PastBest], best: Source, truth: CocoDataset
+) -> None:
     """Add the best of this report to the history, unless it is there or leaks."""
     known = any(e.sha256 == best.sha256 and e.dataset == truth.fingerprint for e in history)
     if known or best.leaks:
