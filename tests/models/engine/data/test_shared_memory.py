@@ -93,7 +93,7 @@ def with_small_shared_memory(kib: int, script: str) -> subprocess.CompletedProce
     """Run a shell script that sees a /dev/shm of so many KiB of its own."""
     mount = f"mount -t tmpfs -o size={kib}k tmpfs /dev/shm || exit 99; {script}"
     return subprocess.run(
-        ["unshare", "-m", "sh", "-c", mount], capture_output=True, text=True, timeout=150,
+        ["unshare", "-m", "sh", "-c", mount], capture_output=True, text=True, timeout=600,
         env={**os.environ, "OMP_NUM_THREADS": "1", "BOXCAMP_LOADING_SECONDS": "5"},
     )  # fmt: skip
 
