@@ -11,6 +11,7 @@ import click
 
 from data_tools.folds.cli import split
 from data_tools.ground.command_line import CommandGroup, advance
+from data_tools.ground.options.limits import LAST_SEED, LONGEST_SIDE, MOST_ITEMS
 from data_tools.ground.options.output import Result, output_options
 from data_tools.pseudo.cli import pseudo
 
@@ -28,10 +29,30 @@ main.add_command(split)
 
 @main.command(renamed={"--force": "--overwrite"})
 @click.option("--out", type=FilePath, default=Path("data"), show_default=True, help="Data root.")
-@click.option("--train-images", default=560, show_default=True, help="Scenes with truth.")
-@click.option("--test-images", default=160, show_default=True, help="Scenes without.")
-@click.option("--size", default=320, show_default=True, help="Side of the pictures in pixels.")
-@click.option("--seed", default=411, show_default=True, help="Random seed.")
+@click.option(
+    "--train-images",
+    type=click.IntRange(max=MOST_ITEMS),
+    default=560,
+    show_default=True,
+    help="Scenes with truth.",
+)
+@click.option(
+    "--test-images",
+    type=click.IntRange(max=MOST_ITEMS),
+    default=160,
+    show_default=True,
+    help="Scenes without.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(max=LONGEST_SIDE),
+    default=320,
+    show_default=True,
+    help="Side of the pictures in pixels.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, LAST_SEED), default=411, show_default=True, help="Random seed."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a sample drawn with other parameters.")
 @output_options
 def sample(

@@ -11,6 +11,7 @@ from data_tools.ground.command_line import Command, CommandGroup
 from data_tools.ground.declared.checking import checked
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting
+from data_tools.ground.options.limits import LAST_SEED, MOST_PROCESSES, MOST_ROUNDS
 from data_tools.ground.options.output import Result, output_options
 from ensemble.settings import (
     CONFIDENCE_TYPES,
@@ -130,7 +131,7 @@ def main() -> None:
     "--data",
     help="With --picture: the images' root.  [default: of the dataset that OUT's work root is of]",
 )
-@click.option("--threads", type=click.IntRange(1), help="[default: one per core]")
+@click.option("--threads", type=click.IntRange(1, MOST_PROCESSES), help="[default: one per core]")
 @output_options
 def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Result:
     """Fuse prediction files, submission CSVs, COCO results, globs or run folders.
@@ -162,9 +163,9 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Res
 @click.option("--truth", required=True, help="COCO file with the validation truth.")
 @click.option("--out", required=True, help="JSON file to write, for `fuse --settings`.")
 @fusion_options
-@click.option("--trials", type=click.IntRange(1), default=60, show_default=True,
+@click.option("--trials", type=click.IntRange(1, MOST_ROUNDS), default=60, show_default=True,
               help="Settings to try.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True,
+@click.option("--seed", type=click.IntRange(0, LAST_SEED), default=0, show_default=True,
               help="Random seed of the search.")  # fmt: skip
 @click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
 @click.option("--allow-leak", is_flag=True, help="Tune though members have seen the images.")

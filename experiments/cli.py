@@ -10,6 +10,7 @@ import click
 
 from data_tools.ground.command_line import CommandGroup
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.limits import LAST_SEED, MOST_ITEMS, MOST_SAMPLES
 from data_tools.ground.options.output import Result, output_options
 from data_tools.ground.paths import WorkPaths
 
@@ -151,12 +152,18 @@ def run_command(
 @click.argument("runs", nargs=-1, required=True)
 @click.option(
     "--samples",
-    type=click.IntRange(min=100),
+    type=click.IntRange(100, MOST_SAMPLES),
     default=1000,
     show_default=True,
     help="Bootstrap samples over images.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, LAST_SEED),
+    default=0,
+    show_default=True,
+    help="Seed of the bootstrap.",
+)
 @click.option("--classes/--no-classes", default=True, help="Show the per-class rows.")
 @WORK
 @output_options
@@ -200,7 +207,11 @@ def compare_command(
 
 @main.command("report", renamed={"--images": "--pictures"})
 @click.option("--out", type=click.Path(path_type=Path), help="[default: WORK/report.html]")
-@click.option("--fold", type=int, help="Validation fold shown. [default: the fusion's]")
+@click.option(
+    "--fold",
+    type=click.IntRange(max=MOST_ITEMS),
+    help="Validation fold shown. [default: the fusion's]",
+)
 @click.option(
     "--pictures",
     type=click.IntRange(1, 60),
@@ -210,7 +221,7 @@ def compare_command(
 )
 @click.option(
     "--samples",
-    type=click.IntRange(min=100),
+    type=click.IntRange(100, MOST_SAMPLES),
     default=500,
     show_default=True,
     help="Bootstrap samples over images.",

@@ -9,6 +9,13 @@ from typing import Any
 import click
 
 from data_tools.ground.command_line import CommandGroup
+from data_tools.ground.options.limits import (
+    LAST_SEED,
+    MOST_ITEMS,
+    MOST_PICTURES,
+    MOST_PROCESSES,
+    MOST_ROUNDS,
+)
 from data_tools.ground.options.output import Result, output_options, without_output_options
 from models.registry import MODELS, SCALES
 
@@ -53,7 +60,9 @@ def list_models() -> Result:
     show_default=True,
     help="Folder with train.json, test.json and the images.",
 )
-@click.option("--fold", type=int, required=True, help="Fold that is held out.")
+@click.option(
+    "--fold", type=click.IntRange(max=MOST_ITEMS), required=True, help="Fold that is held out."
+)
 @click.option(
     "--work",
     "work_root",
@@ -73,14 +82,23 @@ def list_models() -> Result:
     type=click.Path(path_type=Path),
     help="Training part of this fold with pseudo-labels (python -m data_tools pseudo).",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the training images.")
-@click.option("--batch", "batch_size", type=click.IntRange(1), help="Images per step, all GPUs.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True,
+@click.option(
+    "--epochs", type=click.IntRange(1, MOST_ROUNDS), help="Passes over the training images."
+)
+@click.option(
+    "--batch",
+    "batch_size",
+    type=click.IntRange(1, MOST_PICTURES),
+    help="Images per step, all GPUs.",
+)
+@click.option("--seed", type=click.IntRange(0, LAST_SEED), default=42, show_default=True,
               help="Random seed.")  # fmt: skip
 @click.option(
     "--init", metavar="none|imagenet|FILE", help="Initial weights; default: as the recipe."
 )
-@click.option("--workers", type=click.IntRange(0), help="Processes that load images.")
+@click.option(
+    "--workers", type=click.IntRange(0, MOST_PROCESSES), help="Processes that load images."
+)
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="auto: a GPU if there is one.",
@@ -88,7 +106,7 @@ def list_models() -> Result:
 @click.option(
     "--gpus",
     "processes",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST_PROCESSES),
     default=1,
     show_default=True,
     help="GPUs of this machine to train on, a process each.",
@@ -180,8 +198,12 @@ def train(processes: int, **options: Any) -> Result:
     help="One more view: hflip, vflip, rot90, rot180, rot270, scale1.25, or several joined by +.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Default: predictions/ of the run.")
-@click.option("--batch", "batch_size", type=click.IntRange(1), help="Images at once.")
-@click.option("--workers", type=click.IntRange(0), help="Processes that load images.")
+@click.option(
+    "--batch", "batch_size", type=click.IntRange(1, MOST_PICTURES), help="Images at once."
+)
+@click.option(
+    "--workers", type=click.IntRange(0, MOST_PROCESSES), help="Processes that load images."
+)
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="auto: a GPU if there is one.",

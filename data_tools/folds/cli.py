@@ -8,6 +8,7 @@ import click
 
 from data_tools.ground.command_line import Command
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.limits import LAST_SEED, MOST_ITEMS, MOST_ROUNDS
 from data_tools.ground.options.output import Result, output_options
 
 FilePath = click.Path(path_type=Path)
@@ -16,15 +17,25 @@ FilePath = click.Path(path_type=Path)
 @click.command(cls=Command)
 @click.option("--coco", type=FilePath, required=True, help="Annotations to split (train.json).")
 @click.option("--out", type=FilePath, required=True, help="Folder for the folds.")
-@click.option("--folds", default=5, show_default=True, help="Number of folds.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=411, show_default=True,
+@click.option(
+    "--folds",
+    type=click.IntRange(max=MOST_ITEMS),
+    default=5,
+    show_default=True,
+    help="Number of folds.",
+)
+@click.option("--seed", type=click.IntRange(0, LAST_SEED), default=411, show_default=True,
               help="Random seed; first one of a search.")  # fmt: skip
 @click.option(
     "--scheme",
     help="seed: the published folds, image by image; stratified: alike in class, size and count."
     "  [default: seed; stratified with --search]",
 )
-@click.option("--search", type=int, help="Try this many seeds; write the most test-like split.")
+@click.option(
+    "--search",
+    type=click.IntRange(max=MOST_ROUNDS),
+    help="Try this many seeds; write the most test-like split.",
+)
 @click.option("--against", type=FilePath, help="Search: test images to resemble (test.json).")
 @click.option("--predictions", type=FilePath, help="Search: boxes predicted on --against.")
 @click.option("--threshold", default=0.3, show_default=True, help="Search: lowest score of those.")

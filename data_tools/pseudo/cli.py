@@ -10,6 +10,7 @@ import click
 
 from data_tools.ground.command_line import Command, advance
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.limits import MOST_ITEMS, MOST_ROUNDS
 from data_tools.ground.options.output import Result, output_options
 
 if TYPE_CHECKING:
@@ -53,8 +54,18 @@ FilePath = click.Path(path_type=Path)
 )
 @click.option("--oof", type=FilePath, help="Out-of-fold predictions (val.parquet).")
 @click.option("--truth", type=FilePath, help="Truth of --oof (val_<k>.json).")
-@click.option("--min-per-image", default=1, show_default=True, help="Leave out images with fewer.")
-@click.option("--max-per-image", type=int, help="Keep only the surest boxes of an image.")
+@click.option(
+    "--min-per-image",
+    type=click.IntRange(max=MOST_ITEMS),
+    default=1,
+    show_default=True,
+    help="Leave out images with fewer.",
+)
+@click.option(
+    "--max-per-image",
+    type=click.IntRange(max=MOST_ITEMS),
+    help="Keep only the surest boxes of an image.",
+)
 @click.option(
     "--weight",
     type=click.Choice(["one", "score"]),
@@ -62,7 +73,14 @@ FilePath = click.Path(path_type=Path)
     show_default=True,
     help="What a pseudo-label counts in the loss.",
 )
-@click.option("--round", "round_number", default=1, show_default=True, help="Round of teaching.")
+@click.option(
+    "--round",
+    "round_number",
+    type=click.IntRange(max=MOST_ROUNDS),
+    default=1,
+    show_default=True,
+    help="Round of teaching.",
+)
 @click.option("--previous", type=FilePath, help="Pseudo-labels of the round before.")
 @click.option("--fold", help="Several folds at once, as 0,1,2; paths then contain {fold}.")
 @click.option("--data", "image_root", type=FilePath, help="Data root.  [default: beside --test]")

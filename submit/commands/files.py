@@ -10,6 +10,7 @@ import click
 
 from data_tools.ground.command_line import Command
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.limits import MOST_ITEMS
 from data_tools.ground.options.output import Result, output_options
 from submit.commands.options import FILE, FORMAT_FILE
 
@@ -22,7 +23,9 @@ from submit.commands.options import FILE, FORMAT_FILE
               help="Name from `submit formats`.  [default: aistages]")  # fmt: skip
 @FORMAT_FILE
 @click.option("--score-floor", default=0.0, show_default=True, help="Leave out boxes below it.")
-@click.option("--max-per-image", type=click.IntRange(min=1), help="Keep only the best so many.")
+@click.option(
+    "--max-per-image", type=click.IntRange(1, MOST_ITEMS), help="Keep only the best so many."
+)
 @click.option("--score-digits", type=click.IntRange(0, 9), help="Decimals of scores.")
 @click.option("--coordinate-digits", type=click.IntRange(0, 9), help="Decimals of coordinates.")
 @output_options

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from data_tools.ground.command_line import Command
+from data_tools.ground.options.limits import MOST_ROUNDS
 from data_tools.ground.options.output import Result, output_options
 from data_tools.ground.paths import WorkPaths
 from submit.commands.options import FILE
@@ -25,7 +26,7 @@ from submit.commands.options import FILE
 @click.option("--note", help="Words to remember it by.")
 @click.option(
     "--per-day",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MOST_ROUNDS),
     default=10,
     show_default=True,
     help="Submissions allowed a day.",

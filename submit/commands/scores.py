@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from data_tools.ground.command_line import Command
+from data_tools.ground.options.limits import LAST_SEED, MOST_SAMPLES
 from data_tools.ground.options.output import Result, output_options
 from submit.commands.options import FILE, FORMAT_FILE, READ_FORMAT
 
@@ -16,14 +17,14 @@ from submit.commands.options import FILE, FORMAT_FILE, READ_FORMAT
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
 @click.option(
     "--samples",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MOST_SAMPLES),
     default=1000,
     show_default=True,
     help="Samples for the interval.",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, LAST_SEED),
     default=411,
     show_default=True,
     help="Seed of those samples.",

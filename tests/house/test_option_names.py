@@ -74,3 +74,23 @@ def test_an_option_is_a_flag_everywhere_or_nowhere():
 def test_every_option_says_what_it_does(where):
     options = options_of(COMMANDS[where]).items()
     assert [name for name, option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("where", COMMANDS)
+def test_no_number_may_be_greater_than_any_machine_could_follow(where):
+    whole = {
+        name: option.type
+        for name, option in options_of(COMMANDS[where]).items()
+        if isinstance(option.type, click.types.IntParamType)
+    }
+    unbounded = [name for name, kind in whole.items() if getattr(kind, "max", None) is None]
+    assert unbounded == []
+
+
+@pytest.mark.parametrize("samples", ["99", "1000000000"])
+def test_a_number_beyond_the_limit_is_a_message(samples):
+    command = ["compare", "a", "b", "--samples", samples]
+    result = CliRunner().invoke(MAINS["experiments"], command)
+    assert result.exit_code == 2
+    expected = f"Invalid value for '--samples': {samples} is not in the range 100<=x<=10000."
+    assert expected in result.output
