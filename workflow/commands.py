@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from data_tools.ground.files import open_in_place
 from workflow.step import Step
 
 
@@ -57,7 +58,7 @@ class Children:
             Its exit status, 128 + n after signal n, and its lines.
         """
         lines: list[str] = []
-        with open(log, "w", encoding="utf-8") as file:
+        with open_in_place(log, "w") as file:
             file.write(f"$ {shown(step)}\n")
             with self._started(step, subprocess.PIPE) as process:
                 for line in process.stdout or ():
@@ -69,7 +70,8 @@ class Children:
 
     def run_on_terminal(self, step: Step, log: Path) -> tuple[int, list[str]]:
         """Run a step with the terminal as its output, for a live display of its own."""
-        log.write_text(f"$ {shown(step)}\n(shown on the terminal)\n", encoding="utf-8")
+        with open_in_place(log, "w") as file:
+            file.write(f"$ {shown(step)}\n(shown on the terminal)\n")
         with self._started(step, None) as process:
             return self._ended(process), []
 

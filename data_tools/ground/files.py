@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -10,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TextIO
 
 from data_tools.ground.errors import UserError
 from data_tools.ground.whole.temporaries import temporary_file
@@ -42,6 +43,29 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         if error.filename is None or _is_temporary_of(path, str(error.filename)):
             error.filename = str(path)  # the name that the user knows
         raise
+
+
+def open_in_place(path: str | Path, mode: Literal["w", "a"]) -> TextIO:
+    """Open a text file that grows in place, such as a log, and no other file through a link.
+
+    Raises:
+        UserError: a link stands in its place: it may lead to any file of the user's.
+    """
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+
+    try:
+        return open(path, mode, encoding="utf-8", opener=opened)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UserError(
+            "a link stands in the place of a file that is written here",
+            where=path,
+            expected="an ordinary file, or none",
+            next_step="remove the link",
+        ) from None
 
 
 def _is_temporary_of(path: Path, name: str) -> bool:

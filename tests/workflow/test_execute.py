@@ -51,6 +51,17 @@ def test_a_step_prints_number_and_result_and_leaves_a_log(tmp_path):
     assert run(tmp_path, ((once,),))[0] == "[1/3] write x: unchanged\n"
 
 
+def test_a_link_in_the_place_of_a_log_is_refused_before_the_step_runs(tmp_path):
+    log = tmp_path / "work/logs/write-x.log"
+    log.parent.mkdir(parents=True)
+    log.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="a link stands in the place") as caught:
+        run(tmp_path, ((step("write", f"open({str(tmp_path / 'out')!r}, 'w')"),),))
+    assert caught.value.where == str(log)
+    assert not (tmp_path / "elsewhere").exists()
+    assert not (tmp_path / "out").exists()
+
+
 def test_verbose_shows_command_and_output(tmp_path):
     output, _ = run(tmp_path, ((step("write", "print('first'); print('last')", always=True),),),
                     verbose=True)  # fmt: skip

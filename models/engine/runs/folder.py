@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
-from data_tools.ground.files import sha256_of_file, write_json
+from data_tools.ground.files import open_in_place, sha256_of_file, write_json
 from data_tools.ground.nested import flattened
 from data_tools.ground.paths import RunPaths
 from data_tools.ground.version import VERSION
@@ -161,7 +161,7 @@ def sole_trainer(paths: RunPaths) -> Iterator[None]:
         UserError: another process is training this run.
     """
     paths.root.mkdir(parents=True, exist_ok=True)
-    with open(paths.lock, "a") as file:
+    with open_in_place(paths.lock, "a") as file:
         if not _locked_within(SECONDS_TO_END, file):
             raise UserError(
                 "another process is training this run",

@@ -13,6 +13,7 @@ import pytest
 
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import (
+    open_in_place,
     refuse_overwriting,
     sha256_of_file,
     whole_file,
@@ -139,3 +140,17 @@ def test_a_refused_write_names_the_output(tmp_path, number):
         raise OSError(number, os.strerror(number))
     assert caught.value.filename == str(path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", ["w", "a"])
+def test_what_grows_in_place_is_never_written_through_a_link(tmp_path, mode):
+    with open_in_place(tmp_path / "log", mode) as file:
+        file.write("new\n")
+    assert (tmp_path / "log").read_text() == "new\n"
+    for name, target in (("dangling", "nowhere"), ("outside", "log")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+        with pytest.raises(UserError, match="a link stands in the place") as caught:
+            open_in_place(tmp_path / name, mode)
+        assert caught.value.where == str(tmp_path / name)
+    assert not (tmp_path / "nowhere").exists()
+    assert (tmp_path / "log").read_text() == "new\n"

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from data_tools.ground.files import open_in_place
 from models.engine.libraries.ultralytics.library_paths import LibraryPaths
 
 
@@ -22,7 +23,7 @@ def note_epoch(library: LibraryPaths, record: Mapping[str, Any]) -> None:
         record: `epoch` (from 0), `train_loss`, `val`, `is_best`, `seconds` that it took,
             `steps_per_epoch` and `parameters`.
     """
-    with library.epochs_jsonl.open("a", encoding="utf-8") as file:
+    with open_in_place(library.epochs_jsonl, "a") as file:
         file.write(json.dumps(record) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.ground.errors import UserError
-from data_tools.ground.files import write_json
+from data_tools.ground.files import open_in_place, write_json
 from models.engine.libraries.ultralytics.library_paths import LibraryPaths
 from models.engine.training.resuming.interrupt import Interruption, InterruptRequest
 
@@ -50,7 +50,7 @@ def run_job(
     library.root.mkdir(parents=True, exist_ok=True)
     job_path, log_path = library.job_json(job["task"]), library.log(job["task"])
     write_json(job_path, {**job, "parent": os.getpid()})
-    with log_path.open("ab") as log:
+    with open_in_place(log_path, "a") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", MODULE, str(job_path)],
             env=process_environment(library),

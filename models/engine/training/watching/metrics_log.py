@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from data_tools.ground.errors import UserError
-from data_tools.ground.files import write_text
+from data_tools.ground.files import open_in_place, write_text
 from data_tools.ground.paths import RunPaths
 from models.engine.runs.metrics import metric_lines
 
@@ -37,7 +37,7 @@ class MetricsLog:
 
     def __init__(self, path: Path, writers: list[Writer]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = open_in_place(path, "a")
         self._writers = writers
 
     def write(self, record: Mapping[str, Any]) -> None:
