@@ -71,7 +71,7 @@ def fuzz_case(harness: Harness, lines: Sequence[Line], rng: random.Random) -> Ca
         arguments = with_options(line, rng)
     changes = [harness.mutate(name, rng) for name in _chosen_files(line, rng)]
     if not changes or rng.random() < 0.06:
-        arguments = with_odd_words(arguments, rng, harness.place.traps)
+        arguments = with_odd_words(line.command, arguments, rng, harness.place.traps)
     # Where it was told to write it may write, unless it reads that very file.
     told = [word for word in outputs(line.command, arguments) if word not in line.read]
     allowed = replace(line, arguments=arguments, written=[*line.written, *told])

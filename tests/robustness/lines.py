@@ -57,6 +57,7 @@ submit formats --format-file files/formats.yaml
 submit write work/ensemble/test.parquet --images data/test.json --out out/mine.csv \
     --format mine --format-file files/formats.yaml
 submit score work/submission.csv --truth data/hidden/test_truth.json
+submit score work/ensemble/test.parquet --truth data/hidden/test_truth.json
 submit score files/results.json --truth data/hidden/test_truth.json
 submit score files/kaggle.csv --truth data/hidden/test_truth.json --format kaggle
 submit table work/submission.csv files/results.json --truth data/hidden/test_truth.json
@@ -69,8 +70,13 @@ ensemble audit --members work/submission.csv --members files/results.json --trut
     data/hidden/test_truth.json
 experiments list --work work
 workflow split DATA=data WORK=out/another
+workflow verify DATA=data WORK=work
 workflow fuse DATA=data WORK=work FOLD=3 MEMBERS=tiny IOU=0.5
 workflow score DATA=data WORK=work FOLD=3 MEMBERS=tiny
+workflow submit DATA=data WORK=work FOLD=3 MEMBERS=tiny
+workflow submit DATA=data WORK=work FOLD=3 MEMBERS=tiny FORMAT=kaggle
+workflow pseudo DATA=data WORK=work FOLD=3 MEMBERS=tiny
+workflow report DATA=data WORK=work FOLD=3 MEMBERS=tiny
 models train yolox --data data --fold 3 --scale smoke --name again --resume
 models predict work/runs/tiny/fold3 --split val --split test --data data
 models predict work/runs/tiny/fold3 --split val --out out/tiny.parquet
@@ -218,8 +224,10 @@ def _valid_value(option: click.Option, rng: random.Random) -> str:
     return rng.choice((*PREDICTIONS, *TRUTHS, "data", "work", "1", "x"))
 
 
-def with_odd_words(arguments: Sequence[str], rng: random.Random, traps: Traps) -> list[str]:
-    """Return the words with one of them made odd: a value, a path or an option."""
+def with_odd_words(
+    command: Command, arguments: Sequence[str], rng: random.Random, traps: Traps
+) -> list[str]:
+    """Return the words with one of them made odd, or an option with an odd value more."""
     words = list(arguments)
     written = [place for place, word in enumerate(words) if word.startswith("out/")]
     places = [
@@ -227,12 +235,18 @@ def with_odd_words(arguments: Sequence[str], rng: random.Random, traps: Traps) -
         for place, word in enumerate(words)
         if not word.startswith("--") and place not in written
     ]
-    action = rng.choice(("text", "number", "name", "text", "drop", "double", "unknown", "onto"))
+    action = rng.choice(
+        ("option", "option", "number", "name", "text", "drop", "double", "unknown", "onto")
+    )
     if action == "onto" and written and places:
         # The output is the input: the user's only copy must survive.
         words[rng.choice(written)] = words[rng.choice(places)]
         return words
     place = rng.choice(places) if places else 0
+    names = [option.opts[0] for option in command.click_command.params if _takes_value(option)]
+    if action == "option" and names:
+        odd = rng.choice((str(odd_number(rng))[:40], "-1", odd_text(rng, traps)))
+        return [*words, rng.choice(names), _passable(odd)]
     if not words or action == "unknown":
         return [*words, rng.choice(("--no-such-option", "--", "-x", "--out=", "--data="))]
     if action == "drop":
@@ -244,6 +258,18 @@ def with_odd_words(arguments: Sequence[str], rng: random.Random, traps: Traps) -
         words[place] = "9" * 40 if isinstance(number, int) and number > 2**64 else str(number)
     else:
         odd = rng.choice(traps.names()) if action == "name" else odd_text(rng, traps)
-        # The system passes neither NUL nor arguments longer than 128 KiB, nor lone surrogates.
-        words[place] = odd.replace("\x00", "")[:4000].encode("utf-8", "replace").decode()
+        words[place] = _passable(odd)
     return words
+
+
+def _takes_value(option: click.Parameter) -> bool:
+    return (
+        isinstance(option, click.Option)
+        and not (option.is_flag or option.count)
+        and option.name not in OUTPUTS
+    )
+
+
+def _passable(word: str) -> str:
+    """Return what the system passes: no NUL, no lone surrogates, nothing longer than 128 KiB."""
+    return word.replace("\x00", "")[:4000].encode("utf-8", "replace").decode()
