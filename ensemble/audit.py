@@ -173,7 +173,7 @@ def _settings_of_pattern(
 ) -> FusionSettings:
     if pattern.all():
         return settings
-    views = {k: v for k, v in settings.view_weights.items() if k in part.view_of_source}
+    views = {k: v for k, v in settings.view_weights.items() if k in part.view_of_submember}
     # The reference package sets a wrong number of weights to 1; so does the mistake.
     return replace(settings, weights=None, view_weights=views)
 

@@ -89,7 +89,7 @@ def fuse_table(
     Raises:
         UserError: wrong number of weights, or a class or view that does not exist.
     """
-    weights = source_weights(table, settings)
+    weights = submember_weights(table, settings)
     kernel = method_kernel(settings, weights, iou_per_class(table, settings))
     scales = score_scales(settings, weights)
     output, places = _empty_output(table), Places()
@@ -107,7 +107,7 @@ def fuse_table(
     return _fused(table, output, repairs)
 
 
-def source_weights(table: MemberTable, settings: FusionSettings) -> np.ndarray:
+def submember_weights(table: MemberTable, settings: FusionSettings) -> np.ndarray:
     """Return the (S,) weight of each sub-member.
 
     Where scores are averaged, a member's views share the member's weight. Where the best box
@@ -121,17 +121,17 @@ def source_weights(table: MemberTable, settings: FusionSettings) -> np.ndarray:
             f"{len(member_weights)} weights for {members} members",
             expected="one weight for each member, in their order",
         )
-    unknown = sorted(set(settings.view_weights) - set(table.view_of_source))
+    unknown = sorted(set(settings.view_weights) - set(table.view_of_submember))
     if unknown:
         raise UserError(
             f"no member has a view {unknown[0]!r}",
-            expected=f"one of {', '.join(dict.fromkeys(table.view_of_source))}",
+            expected=f"one of {', '.join(dict.fromkeys(table.view_of_submember))}",
         )
-    view_weights = [settings.view_weights.get(view, 1.0) for view in table.view_of_source]
+    view_weights = [settings.view_weights.get(view, 1.0) for view in table.view_of_submember]
     averaged = settings.method == "wbf" and settings.confidence != "max"
     weights = np.empty(len(view_weights))
     for member in range(members):
-        own = table.member_of_source == member
+        own = table.member_of_submember == member
         share = np.array(view_weights)[own]
         # A single view keeps the member's weight to the last bit.
         weights[own] = member_weights[member] * (share / (share.sum() if averaged else share.max()))

@@ -9,7 +9,7 @@ import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
-from ensemble.engine import source_weights
+from ensemble.engine import submember_weights
 from ensemble.fuse import Fusion
 from ensemble.settings import FusionSettings
 from ensemble.sources import paired_iou
@@ -122,7 +122,7 @@ def _member_boxes(
     fusion: Fusion, names: Sequence[str], settings: FusionSettings, rows: np.ndarray
 ) -> list[MemberBox]:
     table, target = fusion.table, fusion.fused.cluster_of_row[rows]
-    weights = source_weights(table, settings)
+    weights = submember_weights(table, settings)
     ious = np.zeros(len(rows))
     joined = target >= 0
     ious[joined] = paired_iou(
@@ -130,14 +130,14 @@ def _member_boxes(
     )
     found = []
     for position, row in enumerate(rows):
-        source = table.rows.sources[row]
+        submember = table.rows.submembers[row]
         found.append(
             MemberBox(
-                member=names[table.member_of_source[source]],
-                view=table.view_of_source[source],
+                member=names[table.member_of_submember[submember]],
+                view=table.view_of_submember[submember],
                 label=int(table.rows.labels[row]),
                 score=float(table.rows.scores[row]),
-                weight=float(weights[source]),
+                weight=float(weights[submember]),
                 box_xyxy=tuple(table.rows.boxes_xyxy[row].tolist()),
                 iou=float(ious[position]) if joined[position] else None,
             )

@@ -27,17 +27,17 @@ class MemberTable:
         sizes_wh: (I, 2) int64 width and height of each image.
         members: the rows of each member, with (1, I + 1) offsets from 0.
         class_ids: (C,) int64 ascending, every label among them.
-        member_of_source: (S,) int64 member that each sub-member belongs to. A member has one
+        member_of_submember: (S,) int64 member that each sub-member belongs to. A member has one
             sub-member per test-time view.
-        view_of_source: (S,) name of its view.
+        view_of_submember: (S,) name of its view.
     """
 
     image_ids: np.ndarray
     sizes_wh: np.ndarray
     members: tuple[Rows, ...]
     class_ids: np.ndarray
-    member_of_source: np.ndarray
-    view_of_source: tuple[str, ...]
+    member_of_submember: np.ndarray
+    view_of_submember: tuple[str, ...]
 
     @cached_property
     def rows(self) -> Rows:
@@ -90,19 +90,19 @@ def select(table: MemberTable, images: np.ndarray, members: np.ndarray) -> Membe
         images: positions of the images, ascending.
         members: positions of the members, ascending.
     """
-    kept_sources = np.isin(table.member_of_source, members)
-    new_source = (np.cumsum(kept_sources) - 1).astype(np.uint16)
+    kept_submembers = np.isin(table.member_of_submember, members)
+    new_submember = (np.cumsum(kept_submembers) - 1).astype(np.uint16)
     return MemberTable(
         image_ids=table.image_ids[images],
         sizes_wh=table.sizes_wh[images],
-        members=tuple(_select_images(table.members[m], images, new_source) for m in members),
+        members=tuple(_select_images(table.members[m], images, new_submember) for m in members),
         class_ids=table.class_ids,
-        member_of_source=np.searchsorted(members, table.member_of_source[kept_sources]),
-        view_of_source=tuple(np.array(table.view_of_source)[kept_sources].tolist()),
+        member_of_submember=np.searchsorted(members, table.member_of_submember[kept_submembers]),
+        view_of_submember=tuple(np.array(table.view_of_submember)[kept_submembers].tolist()),
     )
 
 
-def _select_images(member: Rows, images: np.ndarray, new_source: np.ndarray) -> Rows:
+def _select_images(member: Rows, images: np.ndarray, new_submember: np.ndarray) -> Rows:
     counts = np.diff(member.offsets[0])[images]
     ends = np.cumsum(counts)
     take = np.repeat(member.offsets[0, images] - (ends - counts), counts) + np.arange(counts.sum())
@@ -111,7 +111,7 @@ def _select_images(member: Rows, images: np.ndarray, new_source: np.ndarray) -> 
         boxes_xyxy=member.boxes_xyxy[take],
         scores=member.scores[take],
         labels=member.labels[take],
-        sources=new_source[member.sources[take]],
+        submembers=new_submember[member.submembers[take]],
     )
 
 
@@ -136,7 +136,7 @@ def build_table(members: Sequence[Predictions], dataset: CocoDataset) -> MemberT
                 expected=f"the {len(image_ids)} images of {dataset.source}",
             )
     class_ids = _checked_classes(members, dataset)
-    first_sources = np.cumsum([0, *(len(member.provenance.views) for member in members)])
+    first_submembers = np.cumsum([0, *(len(member.provenance.views) for member in members)])
     return MemberTable(
         image_ids=image_ids,
         sizes_wh=dataset.sizes_wh[order],
@@ -147,13 +147,13 @@ def build_table(members: Sequence[Predictions], dataset: CocoDataset) -> MemberT
                 boxes_xyxy=member.boxes_xyxy.astype(np.float32, copy=False),
                 scores=member.scores.astype(np.float32, copy=False),
                 labels=member.labels,
-                sources=member.views.astype(np.uint16) + np.uint16(first),
+                submembers=member.views.astype(np.uint16) + np.uint16(first),
             )
-            for member, first in zip(members, first_sources, strict=False)
+            for member, first in zip(members, first_submembers, strict=False)
         ),
         class_ids=class_ids,
-        member_of_source=np.repeat(np.arange(len(members)), np.diff(first_sources)),
-        view_of_source=tuple(view for member in members for view in member.provenance.views),
+        member_of_submember=np.repeat(np.arange(len(members)), np.diff(first_submembers)),
+        view_of_submember=tuple(view for member in members for view in member.provenance.views),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.ground.files import sha256_of_file, whole_file
-from ensemble.engine import source_weights
+from ensemble.engine import submember_weights
 from ensemble.fuse import Fusion
 from ensemble.settings import FusionSettings
 
@@ -55,19 +55,19 @@ def fused_sources(fusion: Fusion, settings: FusionSettings) -> Sources:
     joined = np.flatnonzero(fused_row_of_row >= 0)
     rows = joined[np.lexsort((-table.rows.scores[joined], fused_row_of_row[joined]))]
     fused_rows = fused_row_of_row[rows]
-    sources = table.rows.sources[rows]
-    members = table.member_of_source[sources]
+    submembers = table.rows.submembers[rows]
+    members = table.member_of_submember[submembers]
     image_index = np.searchsorted(fusion.fused.offsets, fused_rows, side="right") - 1
     return Sources(
         fused_rows=fused_rows,
         rows=rows,
         image_ids=table.image_ids[image_index],
         members=members,
-        views=np.array(table.view_of_source)[sources],
+        views=np.array(table.view_of_submember)[submembers],
         boxes_of_image=rows - table.rows.offsets[members, image_index],
         labels=table.rows.labels[rows],
         scores=table.rows.scores[rows],
-        weights=source_weights(table, settings)[sources],
+        weights=submember_weights(table, settings)[submembers],
         boxes_xyxy=table.rows.boxes_xyxy[rows],
         ious=paired_iou(table.rows.boxes_xyxy[rows], fusion.fused.boxes_xyxy[fused_rows]),
     )

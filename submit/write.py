@@ -171,7 +171,7 @@ def _refuse_unknown_labels(predictions: Predictions, dataset: CocoDataset) -> No
     )
 
 
-def write_text(out: str | Path, report: WriteReport) -> str:
+def written_text(out: str | Path, report: WriteReport) -> str:
     """Return what was written, with every repair counted."""
     lines = [
         f"wrote {out}: {report.images} images ({report.empty_images} without boxes), "

@@ -1,4 +1,4 @@
-"""Do the steps of a plan that are still to be done, side by side where that is wanted."""
+"""Do the steps of a rule that are still to be done, side by side where that is wanted."""
 
 from __future__ import annotations
 

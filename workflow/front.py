@@ -1,4 +1,4 @@
-"""Run one rule: plan it, show or do what is left of it, say what came of it."""
+"""Run one rule: find its steps, show or do what is left of it, say what came of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workflow.display import Display
 from workflow.execute import Executor, StepFailed, count, steps_to_do
 from workflow.given.settings import Settings
 from workflow.place import place_of
-from workflow.rules import Plan, plan_of
+from workflow.rules import Stages, stages_of
 from workflow.steps.data import preparation
 
 
@@ -33,14 +33,14 @@ def run(rule: str, settings: Settings, make_options: frozenset[str]) -> int:
     if make_options & {"q", "t"}:
         return 0  # make only asks or touches: there is nothing here to do so with
     place = place_of(settings)
-    before: Plan = [(preparation(place, draw=rule == "sample"),)]
+    before: Stages = [(preparation(place, draw=rule == "sample"),)]
     if "n" in make_options:
-        for step in steps_to_do(place, [*before, *plan_of(rule, place)]):
+        for step in steps_to_do(place, [*before, *stages_of(rule, place)]):
             click.echo(shown(step))
         return 0
     verbose = settings["V"] == "1"
     prepared = sum(count(stage) for stage in before)
-    total = prepared + sum(count(stage) for stage in plan_of(rule, place))
+    total = prepared + sum(count(stage) for stage in stages_of(rule, place))
     children = Children()
     try:
         with (
@@ -50,7 +50,7 @@ def run(rule: str, settings: Settings, make_options: frozenset[str]) -> int:
             executor = Executor(place, display, children)
             executor.run(before)
             # Claiming may have moved work of another dataset away: look again at what is there.
-            executor.run(plan_of(rule, place), first=prepared + 1)
+            executor.run(stages_of(rule, place), first=prepared + 1)
     except StepFailed as failure:
         if str(failure):
             click.echo(str(failure), err=True)

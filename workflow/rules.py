@@ -10,35 +10,35 @@ from workflow.runs import asked_run, demo_names, member_names, stated_by_name
 from workflow.step import Chain, Stage
 from workflow.steps import data, fusion, submission, training
 
-Plan = list[Stage]
+Stages = list[Stage]
 
 
-def _in_order(chain: Chain) -> Plan:
+def _in_order(chain: Chain) -> Stages:
     return [(chain,)] if chain else []
 
 
-def _verify(place: Place) -> Plan:
+def _verify(place: Place) -> Stages:
     return _in_order((data.verify(place),))
 
 
-def _split(place: Place) -> Plan:
+def _split(place: Place) -> Stages:
     return _in_order(data.split(place))
 
 
-def _train(place: Place) -> Plan:
+def _train(place: Place) -> Stages:
     name, what = asked_run(place.settings)
     labels = _pseudo_labels(place, what.pseudo) if what.pseudo else _split(place)
     return labels + _in_order(training.trained_run(place, name, what))
 
 
-def _pseudo(place: Place) -> Plan:
+def _pseudo(place: Place) -> Stages:
     round_number = int(place.settings["ROUND"])
     if place.work.pseudo_json(place.fold, round_number).is_file():
         fusion.refuse_other_pseudo(place, round_number, member_names(place))
     return _pseudo_labels(place, round_number)
 
 
-def _pseudo_labels(place: Place, round_number: int) -> Plan:
+def _pseudo_labels(place: Place, round_number: int) -> Stages:
     labels = fusion.pseudo(place, round_number)
     if not labels:
         return _split(place)
@@ -48,7 +48,7 @@ def _pseudo_labels(place: Place, round_number: int) -> Plan:
     return _members(place, members) + _in_order((fused, *labels))
 
 
-def _members(place: Place, members: list[str]) -> Plan:
+def _members(place: Place, members: list[str]) -> Stages:
     return [*_split(place), tuple(_member(place, name) for name in members)]
 
 
@@ -75,20 +75,20 @@ def _is_asked_anew(place: Place, name: str) -> bool:
     return is_asked and place.is_sample and name in demo_names(place)
 
 
-def _fuse(place: Place) -> Plan:
+def _fuse(place: Place) -> Stages:
     place.require_test()
     members = member_names(place)
     fused = tuple(fusion.fuse(place, members, split) for split in ("val", "test"))
     return _members(place, members) + _in_order(fused)
 
 
-def _score(place: Place) -> Plan:
+def _score(place: Place) -> Stages:
     members = member_names(place)
     fused = fusion.fuse(place, members, "val")
     return _members(place, members) + _in_order((fused, submission.table(place, members)))
 
 
-def _submit(place: Place) -> Plan:
+def _submit(place: Place) -> Stages:
     members = member_names(place)
     chain = (
         submission.write(place),
@@ -100,16 +100,16 @@ def _submit(place: Place) -> Plan:
     return _fuse(place) + _in_order(chain)
 
 
-def _report(place: Place) -> Plan:
+def _report(place: Place) -> Stages:
     return _score(place) + _in_order((submission.report(place),))
 
 
-def _nothing_more(place: Place) -> Plan:
+def _nothing_more(place: Place) -> Stages:
     return []
 
 
 # Rule -> what it does once the data are there and the work folder is theirs.
-RULES: dict[str, Callable[[Place], Plan]] = {
+RULES: dict[str, Callable[[Place], Stages]] = {
     "sample": _nothing_more,
     "verify": _verify,
     "split": _split,
@@ -122,7 +122,7 @@ RULES: dict[str, Callable[[Place], Plan]] = {
 }
 
 
-def plan_of(rule: str, place: Place) -> Plan:
+def stages_of(rule: str, place: Place) -> Stages:
     """Return the stages of a rule, in order.
 
     Raises:

@@ -20,14 +20,14 @@ class Rows(NamedTuple):
         boxes_xyxy: (N, 4) float pixels.
         scores: (N,) float.
         labels: (N,) int64 category ids.
-        sources: (N,) uint16 sub-member of each row: a member, or one test-time view of it.
+        submembers: (N,) uint16 sub-member of each row: a member, or one test-time view of it.
     """
 
     offsets: np.ndarray
     boxes_xyxy: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
-    sources: np.ndarray
+    submembers: np.ndarray
 
 
 class Candidates(NamedTuple):
@@ -37,8 +37,8 @@ class Candidates(NamedTuple):
         slots: (I + 1,) int64 first slot of each image.
         counts: (I,) int64 slots used by each image.
         boxes_xyxy: (S, 4) float pixels, inside the image.
-        scores: (S,) float64, multiplied by the weight of the source.
-        sources: (S,) uint16 sub-member.
+        scores: (S,) float64, multiplied by the weight of the sub-member.
+        submembers: (S,) uint16 sub-member.
         classes: (S,) int32 index into the class ids; equal classes stand together.
         rows: (S,) int64 row of `Rows` that the box came from.
     """
@@ -47,7 +47,7 @@ class Candidates(NamedTuple):
     counts: np.ndarray
     boxes_xyxy: np.ndarray
     scores: np.ndarray
-    sources: np.ndarray
+    submembers: np.ndarray
     classes: np.ndarray
     rows: np.ndarray
 
@@ -79,7 +79,7 @@ def empty_candidates(slots: np.ndarray, box_dtype: np.dtype) -> Candidates:
         counts=np.zeros(len(slots) - 1, np.int64),
         boxes_xyxy=np.empty((size, 4), box_dtype),
         scores=np.empty(size, np.float64),
-        sources=np.empty(size, np.uint16),
+        submembers=np.empty(size, np.uint16),
         classes=np.empty(size, np.int32),
         rows=np.empty(size, np.int64),
     )

@@ -54,18 +54,18 @@ def fuse_nms(candidates: Candidates, iou_of_class: np.ndarray, clusters: Cluster
         clusters: filled in place; a suppressed box belongs to the kept box that suppressed it.
     """
     for image in range(len(candidates.counts)):
-        base, count = candidates.slots[image], 0
-        image_end = base + candidates.counts[image]
-        for i in range(base, image_end):
+        first_slot, count = candidates.slots[image], 0
+        image_end = first_slot + candidates.counts[image]
+        for i in range(first_slot, image_end):
             clusters.of_candidate[i] = -1
-        start = base
+        start = first_slot
         while start < image_end:
             end = _group_end(candidates, start, image_end)
             threshold = iou_of_class[candidates.classes[start]]
             for i in range(start, end):
                 if clusters.of_candidate[i] >= 0:
                     continue
-                _keep(i, base + count, candidates.scores[i], candidates, clusters)
+                _keep(i, first_slot + count, candidates.scores[i], candidates, clusters)
                 clusters.of_candidate[i] = count
                 for j in range(i + 1, end):
                     if clusters.of_candidate[j] < 0 and (
@@ -119,9 +119,9 @@ def fuse_soft_nms(
         longest = max(longest, candidates.counts[image])
     order, scores = np.empty(longest, np.int64), np.empty(longest, np.float64)
     for image in range(len(candidates.counts)):
-        base, count = candidates.slots[image], 0
-        image_end = base + candidates.counts[image]
-        start = base
+        first_slot, count = candidates.slots[image], 0
+        image_end = first_slot + candidates.counts[image]
+        start = first_slot
         while start < image_end:
             end = _group_end(candidates, start, image_end)
             threshold, size = iou_of_class[candidates.classes[start]], end - start
@@ -136,7 +136,7 @@ def fuse_soft_nms(
                 kept = scores[i] > score_floor
                 clusters.of_candidate[order[i]] = count if kept else -1
                 if kept:
-                    _keep(order[i], base + count, scores[i], candidates, clusters)
+                    _keep(order[i], first_slot + count, scores[i], candidates, clusters)
                     count += 1
             start = end
         clusters.counts[image] = count

@@ -53,8 +53,8 @@ def fuse_nmw(candidates: Candidates, iou_of_class: np.ndarray, clusters: Cluster
     box_sums, share_sums = np.empty((longest, 4), np.float32), np.empty(longest, np.float64)
     kept = np.empty(longest, np.int64)
     for image in range(len(candidates.counts)):
-        base, count, group_start, group_class = candidates.slots[image], 0, 0, -1
-        for i in range(base, base + candidates.counts[image]):
+        first_slot, count, group_start, group_class = candidates.slots[image], 0, 0, -1
+        for i in range(first_slot, first_slot + candidates.counts[image]):
             if candidates.classes[i] != group_class:
                 group_start, group_class = count, candidates.classes[i]
             box = candidates.boxes_xyxy[i]
@@ -70,8 +70,8 @@ def fuse_nmw(candidates: Candidates, iou_of_class: np.ndarray, clusters: Cluster
                 share_sums[found] = 0.0
                 for side in range(4):
                     box_sums[found, side] = 0.0
-                clusters.scores[base + found] = np.float32(candidates.scores[i])
-                clusters.classes[base + found] = group_class
+                clusters.scores[first_slot + found] = np.float32(candidates.scores[i])
+                clusters.classes[first_slot + found] = group_class
             best = kept[found]
             _add(
                 found, box, candidates.scores[i], candidates.boxes_xyxy[best],
@@ -80,7 +80,7 @@ def fuse_nmw(candidates: Candidates, iou_of_class: np.ndarray, clusters: Cluster
             clusters.of_candidate[i] = found
         for cluster in range(count):
             for side in range(4):
-                clusters.boxes_xyxy[base + cluster, side] = np.float32(
+                clusters.boxes_xyxy[first_slot + cluster, side] = np.float32(
                     np.float64(box_sums[cluster, side]) / share_sums[cluster]
                 )
         clusters.counts[image] = count

@@ -111,9 +111,9 @@ def _pick_boxes(
             repairs[CLIPPED] += clipped
             repairs[WITHOUT_AREA] += not has_area
             if has_area:
-                source = rows.sources[row]
-                picked.scores[count] = np.float64(rows.scores[row]) * scales[source]
-                picked.sources[count] = source
+                submember = rows.submembers[row]
+                picked.scores[count] = np.float64(rows.scores[row]) * scales[submember]
+                picked.submembers[count] = submember
                 picked.classes[count] = _class_of_label(class_ids, rows.labels[row])
                 picked.rows[count] = row
                 count += 1
@@ -196,7 +196,7 @@ def collect_candidates(
             for side in range(4):
                 candidates.boxes_xyxy[target, side] = picked.boxes_xyxy[source, side]
             candidates.scores[target] = picked.scores[source]
-            candidates.sources[target] = picked.sources[source]
+            candidates.submembers[target] = picked.submembers[source]
             candidates.classes[target] = picked.classes[source]
             candidates.rows[target] = picked.rows[source]
 

@@ -99,17 +99,17 @@ def _cluster_score(
 @compiled_part
 def _weight_found_and_absent(weights: np.ndarray, present: np.ndarray) -> tuple[float, float]:
     found = absent = 0.0
-    for source in range(len(weights)):
-        if present[source]:
-            found += weights[source]
+    for submember in range(len(weights)):
+        if present[submember]:
+            found += weights[submember]
         else:
-            absent += weights[source]
+            absent += weights[submember]
     return found, absent
 
 
 @compiled_part
 def _rescale_scores(
-    base: int,
+    first_slot: int,
     count: int,
     present: np.ndarray,
     running: _Running,
@@ -121,10 +121,10 @@ def _rescale_scores(
 ) -> None:
     """Turn the best score of each cluster (in `scores`) into the fused confidence."""
     largest_weight = 0.0
-    for source in range(len(weights)):
-        largest_weight = max(largest_weight, weights[source])
+    for submember in range(len(weights)):
+        largest_weight = max(largest_weight, weights[submember])
     for cluster in range(count):
-        slot = base + cluster
+        slot = first_slot + cluster
         size = running.sizes[cluster]
         score, weight = _cluster_score(cluster, scores[slot], running, confidence == MAX)
         if confidence == MAX:
@@ -153,30 +153,34 @@ def _cluster_image(
 ) -> np.int64:
     """Put one image's candidates into clusters and return their number.
 
-    `present[cluster, source]` is kept up to date unless it has no rows.
+    `present[cluster, submember]` is kept up to date unless it has no rows.
     """
-    base = candidates.slots[image]
-    boxes = clusters.boxes_xyxy[base:]
+    first_slot = candidates.slots[image]
+    boxes = clusters.boxes_xyxy[first_slot:]
     # Typed zeros: from an untyped 0 numba would compile every part twice.
     count, group_start, group_class = np.int64(0), np.int64(0), np.int64(-1)
-    for i in range(base, base + candidates.counts[image]):
+    for i in range(first_slot, first_slot + candidates.counts[image]):
         if candidates.classes[i] != group_class:
             group_start, group_class = count, candidates.classes[i]
-        box, score, source = candidates.boxes_xyxy[i], candidates.scores[i], candidates.sources[i]
+        box, score, submember = (
+            candidates.boxes_xyxy[i],
+            candidates.scores[i],
+            candidates.submembers[i],
+        )
         threshold = iou_of_class[group_class]
         found = _best_cluster(box, boxes, running.areas, group_start, count, threshold)
         if found < 0:
             found = count
             count += 1
-            _start_cluster(found, box, score, weights[source], running, boxes)
-            clusters.scores[base + found] = score
-            clusters.classes[base + found] = group_class
+            _start_cluster(found, box, score, weights[submember], running, boxes)
+            clusters.scores[first_slot + found] = score
+            clusters.classes[first_slot + found] = group_class
             for member in range(len(weights) if len(present) else 0):
                 present[found, member] = False
         else:
-            _join_cluster(found, box, score, weights[source], running, boxes)
+            _join_cluster(found, box, score, weights[submember], running, boxes)
         if len(present):
-            present[found, source] = True
+            present[found, submember] = True
         clusters.of_candidate[i] = found
     return count
 

@@ -134,11 +134,11 @@ def image_candidates(
     boxes = np.concatenate([member[0] for member in members] or [np.zeros((0, 4))])
     scores = np.concatenate([member[1] for member in members] or [np.zeros(0)])
     labels = np.concatenate([member[2] for member in members] or [np.zeros(0, np.int64)])
-    sources = np.repeat(np.arange(len(members)), [len(member[1]) for member in members])
+    submembers = np.repeat(np.arange(len(members)), [len(member[1]) for member in members])
     cleaned = _cleaned_boxes(boxes)
     has_area = (cleaned[:, 2] - cleaned[:, 0]) * (cleaned[:, 3] - cleaned[:, 1]) != 0.0
     rows = np.flatnonzero((scores >= skip) & has_area)
-    scaled = scores * scales[sources] / divisor if len(sources) else scores
+    scaled = scores * scales[submembers] / divisor if len(submembers) else scores
     class_labels, groups = _group_rows(rows, labels, sorted_classes)
     if argsort is not None:
         groups = [group[argsort(scaled[group])[::-1]] for group in groups]
@@ -149,7 +149,7 @@ def image_candidates(
         counts=np.array([len(order)], np.int64),
         boxes_xyxy=cleaned[order],
         scores=scaled[order],
-        sources=sources[order].astype(np.uint16),
+        submembers=submembers[order].astype(np.uint16),
         classes=np.repeat(np.arange(len(groups), dtype=np.int32), sizes),
         rows=order.astype(np.int64),
     )

@@ -23,7 +23,7 @@ from experiments.report.gathered.history import (
     read_history,
     remember,
 )
-from experiments.report.gathered.records import kit_record, run_records, source_records
+from experiments.report.gathered.records import file_records, kit_record, run_records
 from experiments.report.page.figures import bar_figures, curve_figures
 from experiments.report.page.render import render_page
 from experiments.report.sections.confusion import confusion_section
@@ -31,7 +31,7 @@ from experiments.report.sections.error_split import error_figures
 from experiments.report.sections.experiment_tables import experiment_sections
 from experiments.report.sections.health import Part, annotated_part, health_section, predicted_part
 from experiments.report.sections.pr_curves import pr_curves
-from experiments.report.sections.verdict import headline, score_table
+from experiments.report.sections.verdict import headline, score_rows
 from experiments.report.sections.viewer_images import viewer_section
 from experiments.run_folder import Run
 
@@ -86,11 +86,11 @@ def write_report(path: Path, options: ReportOptions) -> Summary:
     page = render_page(
         headline=top,
         change=change,
-        scores=score_table(material),
+        scores=score_rows(material),
         experiments=experiments,
         data=data,
         runs=run_records(material),
-        files=source_records(material.sources),
+        files=file_records(material.scored),
         kit=kit_record(material),
         notes=notes,
     )
@@ -130,9 +130,9 @@ def _page_data(material: Material, options: ReportOptions, notes: list[str]) -> 
     """Everything that the page's script draws."""
     runs = _runs_to_draw(material, notes)
     data: dict[str, Any] = dict.fromkeys(("pr", "confusion", "viewers", "best"))
-    colour_of = {source.name: index for index, source in enumerate(material.sources)}
+    colour_of = {scored.name: index for index, scored in enumerate(material.scored)}
     data["figures"] = {"curves": curve_figures(runs, colour_of), "errors": []}
-    data["figures"]["bars"] = bar_figures(material.sources)
+    data["figures"]["bars"] = bar_figures(material.scored)
     data["health"] = _health(material)
     data["figures"]["health"] = data["health"]["figures"] if data["health"] else []
     best, truth = material.best, material.truth
@@ -142,9 +142,9 @@ def _page_data(material: Material, options: ReportOptions, notes: list[str]) -> 
     data["classes"] = list(truth.category_names)
     data["best"] = best.name
     data["threshold"] = round(threshold, 2)
-    data["pr"] = pr_curves(material.sources)
+    data["pr"] = pr_curves(material.scored)
     data["confusion"] = confusion_section(best, truth, threshold, material.data_root)
-    data["figures"]["errors"] = error_figures(material.sources, truth)
+    data["figures"]["errors"] = error_figures(material.scored, truth)
     data["viewers"], data["pictures"] = viewer_section(
         material, best, truth, options.image_count, threshold, _room_for_pictures(data), notes
     )

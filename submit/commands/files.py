@@ -53,7 +53,7 @@ def write(
           --out work/submission_kaggle.csv --format kaggle
     """
     from submit.trimming import Trim
-    from submit.write import write_submission, write_text
+    from submit.write import write_submission, written_text
 
     report = write_submission(
         predictions_file,
@@ -63,7 +63,7 @@ def write(
         format_file=format_file,
         trim=Trim(score_floor, max_per_image, score_digits, coordinate_digits),
     )
-    return Result({"out": out, **asdict(report)}, write_text(out, report))
+    return Result({"out": out, **asdict(report)}, written_text(out, report))
 
 
 @click.command(cls=Command)

@@ -12,7 +12,7 @@ from data_tools.coco.dataset import coco_from_dict
 from data_tools.ground.errors import UserError
 from data_tools.predictions.files import read_predictions
 from data_tools.predictions.table import Predictions
-from ensemble.engine import fuse_table, source_weights
+from ensemble.engine import fuse_table, submember_weights
 from ensemble.kernels import chunks as chunks_module
 from ensemble.member_table import build_table, select
 from ensemble.one_image.nms import nms
@@ -211,12 +211,12 @@ def test_views_of_a_member_share_its_weight():
         make_member(dataset, [(10, 1, 0.4, *LEFT)]),
     ]
     table = build_table(members, dataset)
-    assert source_weights(table, FusionSettings()).tolist() == [0.5, 0.5, 1.0]
+    assert submember_weights(table, FusionSettings()).tolist() == [0.5, 0.5, 1.0]
     fused = fuse_table(table, FusionSettings())
     # the member's two views average to .8, which then averages with .4
     np.testing.assert_allclose(fused.scores, [(0.8 + 0.4) / 2], atol=1e-7)
     weighted = FusionSettings(weights=(3, 1), view_weights={"plain": 2})
-    np.testing.assert_allclose(source_weights(table, weighted), [3 * 2 / 3, 3 * 1 / 3, 1])
+    np.testing.assert_allclose(submember_weights(table, weighted), [3 * 2 / 3, 3 * 1 / 3, 1])
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_selecting_is_the_same_as_building_without_the_rest():
     for mine, other in zip(part.rows, expected.rows, strict=True):
         np.testing.assert_array_equal(mine, other)
     np.testing.assert_array_equal(part.slots, expected.slots)
-    np.testing.assert_array_equal(part.member_of_source, expected.member_of_source)
+    np.testing.assert_array_equal(part.member_of_submember, expected.member_of_submember)
 
 
 def test_a_label_that_is_no_category_is_refused():

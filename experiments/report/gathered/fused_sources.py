@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_tools.ground.paths import sources_path
-from experiments.report.gathered.gather import Source
+from experiments.report.gathered.gather import ScoredPredictions
 
 COLUMNS = ("fused_row", "member", "box_of_image", "score", "iou")
 
 
 def read_fused_sources(
-    fusion: Source, members: Sequence[Source], notes: list[str]
+    fusion: ScoredPredictions, members: Sequence[ScoredPredictions], notes: list[str]
 ) -> dict[int, list[dict[str, Any]]] | None:
     """Read where the fused boxes came from.
 
@@ -26,7 +26,7 @@ def read_fused_sources(
         notes: receives a sentence when the file is missing, no such file, or another fusion's.
 
     Returns:
-        Row of the fused file -> `member` (source name), `index` (place of the box among the
+        Row of the fused file -> `member` (its name), `index` (place of the box among the
         member's boxes on the image), `score`, `iou` with the fused box. None without a file.
     """
     from ensemble.sources import belongs_to
@@ -43,7 +43,7 @@ def read_fused_sources(
             "not shown (fuse again)"
         )
         return None
-    names = _source_names(members, pq.read_table(path, columns=["member"]).column("member"))
+    names = _shown_names(members, pq.read_table(path, columns=["member"]).column("member"))
     sources: dict[int, list[dict[str, Any]]] = {}
     columns = [table.column(name).to_pylist() for name in COLUMNS]
     for row, member, place, score, iou in zip(*columns, strict=True):
@@ -57,10 +57,10 @@ def read_fused_sources(
     return sources
 
 
-def _source_names(members: Sequence[Source], column: pa.ChunkedArray) -> dict[str, str]:
+def _shown_names(members: Sequence[ScoredPredictions], column: pa.ChunkedArray) -> dict[str, str]:
     """Map what the file calls each member (a path) to the name of the run shown."""
-    shown = {source.path.resolve(): source.name for source in members}
-    folders = {tuple(source.path.parts[-4:]): source.name for source in members}
+    shown = {scored.path.resolve(): scored.name for scored in members}
+    folders = {tuple(scored.path.parts[-4:]): scored.name for scored in members}
     mapping = {}
     for name in column.unique().to_pylist():
         path = Path(name)

@@ -25,7 +25,7 @@ MAX_MEMBERS = 8
 
 
 @dataclass(frozen=True)
-class Source:
+class ScoredPredictions:
     """Predictions of the validation images, from one run or from the fusion.
 
     Attributes:
@@ -91,20 +91,20 @@ class Material:
     truth: CocoDataset | None
     train: CocoDataset | None
     test: CocoDataset | None
-    members: tuple[Source, ...]
-    fusion: Source | None
+    members: tuple[ScoredPredictions, ...]
+    fusion: ScoredPredictions | None
     notes: tuple[str, ...]
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def scored(self) -> tuple[ScoredPredictions, ...]:
         """The fusion first, then the members."""
         return ((self.fusion,) if self.fusion else ()) + self.members
 
     @property
-    def best(self) -> Source | None:
-        """The source with the highest score among those that do not leak; else the highest."""
-        clean = [source for source in self.sources if not source.leaks]
-        return max(clean or self.sources, key=lambda source: source.score, default=None)
+    def best(self) -> ScoredPredictions | None:
+        """Those with the highest score among those that do not leak; else the highest."""
+        clean = [scored for scored in self.scored if not scored.leaks]
+        return max(clean or self.scored, key=lambda scored: scored.score, default=None)
 
 
 def gather(work: Path, data: Path, fold: int | None = None) -> Material:
@@ -117,7 +117,7 @@ def gather(work: Path, data: Path, fold: int | None = None) -> Material:
     train = _read_part(paths.train_json(fold), notes) if fold is not None else None
     data_root = _data_root(data, runs)
     test = _read_part(DataPaths(data_root).test_json, notes)
-    fusion = _read_source(FUSION, paths.fused("val"), truth, notes)
+    fusion = _read_scored(FUSION, paths.fused("val"), truth, notes)
     members = _read_members(runs, fold, fusion, truth, notes)
     return Material(
         work, data_root, fold, tuple(runs), truth, train, test, members, fusion, tuple(notes)
@@ -175,9 +175,9 @@ def _read_part(path: Path, notes: list[str]) -> CocoDataset | None:
         return None
 
 
-def _read_source(
+def _read_scored(
     name: str, path: Path, truth: CocoDataset | None, notes: list[str]
-) -> Source | None:
+) -> ScoredPredictions | None:
     if truth is None or not path.is_file():
         return None
     try:
@@ -186,26 +186,26 @@ def _read_source(
     except UserError as error:
         notes.append(f"{name} left out: {error.what}")
         return None
-    return Source(name, path, predictions, scorer, prediction_leaks(predictions, truth))
+    return ScoredPredictions(name, path, predictions, scorer, prediction_leaks(predictions, truth))
 
 
 def _read_members(
     runs: list[Run],
     fold: int | None,
-    fusion: Source | None,
+    fusion: ScoredPredictions | None,
     truth: CocoDataset | None,
     notes: list[str],
-) -> tuple[Source, ...]:
+) -> tuple[ScoredPredictions, ...]:
     of_fold = [run for run in runs if run.fold == fold]
     fused = _fused_run_names(fusion)
     chosen = [run for run in of_fold if run.experiment in fused] or of_fold
-    found = [_read_source(r.name, r.paths.predictions("val"), truth, notes) for r in chosen]
-    sources = sorted((s for s in found if s), key=lambda source: -source.score)
-    if len(sources) > MAX_MEMBERS:
-        notes.append(f"{len(sources)} runs have predictions; the best {MAX_MEMBERS} are shown")
-    return tuple(sources[:MAX_MEMBERS])
+    found = [_read_scored(r.name, r.paths.predictions("val"), truth, notes) for r in chosen]
+    members = sorted((s for s in found if s), key=lambda scored: -scored.score)
+    if len(members) > MAX_MEMBERS:
+        notes.append(f"{len(members)} runs have predictions; the best {MAX_MEMBERS} are shown")
+    return tuple(members[:MAX_MEMBERS])
 
 
-def _fused_run_names(fusion: Source | None) -> set[str]:
+def _fused_run_names(fusion: ScoredPredictions | None) -> set[str]:
     members = fusion.predictions.provenance.members if fusion else ()
     return {member.run.split("/")[0] for member in members if member.run}

@@ -16,7 +16,7 @@ from data_tools.ground.declared.checking import OPEN, read_declared
 from data_tools.ground.files import write_json
 from data_tools.ground.paths import WorkPaths
 from data_tools.predictions.files import read_predictions, write_predictions
-from experiments.report.gathered.gather import Source
+from experiments.report.gathered.gather import ScoredPredictions
 from scoring.uncertainty.bootstrap import ImageScorer, bootstrap_values, image_samples
 from scoring.uncertainty.intervals import Interval, Verdict, percentile_interval, verdict
 
@@ -71,14 +71,14 @@ def read_history(work: WorkPaths) -> tuple[PastBest, ...]:
     )
 
 
-def last_best(history: Sequence[PastBest], best: Source, truth: CocoDataset) -> PastBest | None:
+def last_best(history: Sequence[PastBest], best: ScoredPredictions, truth: CocoDataset) -> PastBest | None:
     """Return the highest earlier score on the same images by another file, if there is one."""
     others = [e for e in history if e.dataset == truth.fingerprint and e.sha256 != best.sha256]
     return max(others, key=lambda entry: entry.score, default=None)
 
 
 def change_since(
-    entry: PastBest, work: WorkPaths, best: Source, truth: CocoDataset, samples: int
+    entry: PastBest, work: WorkPaths, best: ScoredPredictions, truth: CocoDataset, samples: int
 ) -> Change:
     """Return the change against an earlier best, with a paired bootstrap over images."""
     difference = best.score - entry.score
@@ -103,7 +103,7 @@ def bootstrap_competition_difference(
 
 
 def remember(
-    work: WorkPaths, history: Sequence[PastBest], best: Source, truth: CocoDataset
+    work: WorkPaths, history: Sequence[PastBest], best: ScoredPredictions, truth: CocoDataset
 ) -> None:
     """Add the best of this report to the history, unless it is there or leaks."""
     known = any(e.sha256 == best.sha256 and e.dataset == truth.fingerprint for e in history)

@@ -8,7 +8,7 @@ from typing import Any
 
 from data_tools.ground.version import VERSION
 from experiments.leaks import run_leaks
-from experiments.report.gathered.gather import Material, Source
+from experiments.report.gathered.gather import Material, ScoredPredictions
 from experiments.run_folder import Run
 
 
@@ -49,9 +49,9 @@ def _record(run: Run, leaks: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def source_records(sources: Sequence[Source]) -> list[tuple[str, str, str]]:
+def file_records(scored: Sequence[ScoredPredictions]) -> list[tuple[str, str, str]]:
     """Return name, path and hash of each prediction file shown."""
-    return [(source.name, str(source.path), source.sha256) for source in sources]
+    return [(each.name, str(each.path), each.sha256) for each in scored]
 
 
 def kit_record(material: Material) -> str:

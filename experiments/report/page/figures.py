@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.report.gathered.gather import Source
+from experiments.report.gathered.gather import ScoredPredictions
 from experiments.run_folder import Run
 from scoring.uncertainty.bootstrap import PER_CLASS
 
@@ -58,19 +58,19 @@ def curve_figures(
     return [figure for figure in figures if figure["data"]]
 
 
-def bar_figures(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Return the bars of AP by class and by box size, one colour per source."""
-    if not sources:
+def bar_figures(scored: Sequence[ScoredPredictions]) -> list[dict[str, Any]]:
+    """Return the bars of AP by class and by box size, one colour per prediction file."""
+    if not scored:
         return []
-    classes = [name for name in sources[0].scorer.names if name.startswith(PER_CLASS)]
+    classes = [name for name in scored[0].scorer.names if name.startswith(PER_CLASS)]
     labels = [name.split("/", 1)[1] for name in classes]
     by_class = [
-        _bars(source.name, labels, [source.values[name] for name in classes], index)
-        for index, source in enumerate(sources)
+        _bars(each.name, labels, [each.values[name] for name in classes], index)
+        for index, each in enumerate(scored)
     ]
     by_size = [
-        _bars(source.name, [n for _, n in SIZES], [source.values[key] for key, _ in SIZES], index)
-        for index, source in enumerate(sources)
+        _bars(each.name, [n for _, n in SIZES], [each.values[key] for key, _ in SIZES], index)
+        for index, each in enumerate(scored)
     ]
     return [
         _figure("AP at IoU .5 by class (competition's metric)", by_class, "", "AP50"),

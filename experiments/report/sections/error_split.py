@@ -1,4 +1,4 @@
-"""Where the score is lost: the split of errors into kinds, per source."""
+"""Where the score is lost: the split of errors into kinds, per prediction file."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.predictions.table import Predictions
-from experiments.report.gathered.gather import Source
+from experiments.report.gathered.gather import ScoredPredictions
 from scoring.diagnosis import ERROR_KINDS, error_split
 
 
-def error_figures(sources: Sequence[Source], truth: CocoDataset) -> list[dict[str, Any]]:
+def error_figures(scored: Sequence[ScoredPredictions], truth: CocoDataset) -> list[dict[str, Any]]:
     """Return bars of the AP50 that fixing each kind of error would win, and of their numbers."""
-    all_boxes = [error_split(source.predictions, truth) for source in sources]
+    all_boxes = [error_split(each.predictions, truth) for each in scored]
     # Weak boxes cost next to nothing and would be nearly all of the errors counted.
-    counted = [error_split(confident_boxes(source), truth) for source in sources]
+    counted = [error_split(confident_boxes(each), truth) for each in scored]
     labels = list(ERROR_KINDS.values())
     figures = []
     for key, title, axis, splits in (
@@ -25,13 +25,13 @@ def error_figures(sources: Sequence[Source], truth: CocoDataset) -> list[dict[st
         bars = [
             {
                 "type": "bar",
-                "name": source.name,
+                "name": each.name,
                 "orientation": "h",
                 "y": labels,
                 "x": [round(float(split[key][kind]), 5) for kind in ERROR_KINDS],
                 "colour": index,
             }
-            for index, (source, split) in enumerate(zip(sources, splits, strict=True))
+            for index, (each, split) in enumerate(zip(scored, splits, strict=True))
         ]
         layout = {
             "xaxis": {"title": {"text": axis}, "rangemode": "tozero"},
@@ -41,6 +41,6 @@ def error_figures(sources: Sequence[Source], truth: CocoDataset) -> list[dict[st
     return figures
 
 
-def confident_boxes(source: Source) -> Predictions:
-    """Return the boxes of a source above its best-F1 threshold; every image stays listed."""
-    return source.predictions.filtered(source.predictions.reaches(source.best_f1_threshold))
+def confident_boxes(scored: ScoredPredictions) -> Predictions:
+    """Return the boxes of predictions above its best-F1 threshold; every image stays listed."""
+    return scored.predictions.filtered(scored.predictions.reaches(scored.best_f1_threshold))

@@ -1,4 +1,4 @@
-"""Precision and recall over the score threshold, per source and class."""
+"""Precision and recall over the score threshold, per prediction file and class."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from experiments.report.gathered.gather import Source
+from experiments.report.gathered.gather import ScoredPredictions
 from scoring.curves import ClassCurve, class_curves
 
 MAX_POINTS = 120
 THRESHOLDS = np.arange(101) / 100
 
 
-def pr_curves(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Return each source's curves, thinned to `MAX_POINTS` points each.
+def pr_curves(scored: Sequence[ScoredPredictions]) -> list[dict[str, Any]]:
+    """Return the curves of each prediction file, thinned to `MAX_POINTS` points each.
 
     Returns:
-        One object per source: `name`, and `classes`, a list of `name`, `truth` (number of truth
-        boxes), the equally long lists `score` (descending), `precision` and `recall` of the curve,
-        and for each of `THRESHOLDS` the exact numbers `found` and `seen`: hits and boxes that
-        reach it.
+        One object per prediction file: `name`, and `classes`, a list of `name`, `truth` (number
+        of truth boxes), the equally long lists `score` (descending), `precision` and `recall` of
+        the curve, and for each of `THRESHOLDS` the exact numbers `found` and `seen`: hits and
+        boxes that reach it.
     """
-    return [{"name": source.name, "classes": _classes(source)} for source in sources]
+    return [{"name": each.name, "classes": _classes(each)} for each in scored]
 
 
-def _classes(source: Source) -> list[dict[str, Any]]:
+def _classes(scored: ScoredPredictions) -> list[dict[str, Any]]:
     return [
         {"name": curve.name, "truth": curve.truth_count, **_points(curve), **_grid(curve)}
-        for curve in class_curves(source.matcher)
+        for curve in class_curves(scored.matcher)
         if curve.truth_count
     ]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
-from experiments.report.gathered.gather import FUSION, Material, Source
+from experiments.report.gathered.gather import FUSION, Material, ScoredPredictions
 from experiments.report.gathered.history import Change, bootstrap_competition_difference
 from scoring.uncertainty.bootstrap import bootstrap_values, image_samples
 from scoring.uncertainty.intervals import Interval, percentile_interval
@@ -23,7 +23,7 @@ class Headline:
     Attributes:
         line: the verdict in one sentence.
         details: further sentences.
-        score, interval: of the best source; None when nothing is scored.
+        score, interval: of the best predictions; None when nothing is scored.
         leaked: reasons why that score cannot be trusted.
     """
 
@@ -95,13 +95,13 @@ def _fusion_sentences(material: Material, weights: np.ndarray) -> list[str]:
     return [f"The {FUSION} against its best member ({strongest.name}): {gain:+.4f}{spread}."]
 
 
-def score_table(material: Material) -> list[list[str]]:
-    """Return one row per source: name, metrics, and whether it leaks."""
-    return [_score_row(source, material.truth) for source in material.sources]
+def score_rows(material: Material) -> list[list[str]]:
+    """Return one row per prediction file: name, metrics, and whether it leaks."""
+    return [_score_row(scored, material.truth) for scored in material.scored]
 
 
-def _score_row(source: Source, truth: CocoDataset | None) -> list[str]:
+def _score_row(scored: ScoredPredictions, truth: CocoDataset | None) -> list[str]:
     keys = ("competition_map50", "map", "map50", "map75", "map_small", "map_medium", "map_large")
-    numbers = [source.values[key] for key in keys]
+    numbers = [scored.values[key] for key in keys]
     cells = ["-" if number != number else f"{number:.4f}" for number in numbers]
-    return [source.name, *cells, str(len(source.predictions)), "LEAKED" if source.leaks else ""]
+    return [scored.name, *cells, str(len(scored.predictions)), "LEAKED" if scored.leaks else ""]

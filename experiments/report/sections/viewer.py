@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
-from experiments.report.gathered.gather import FUSION, Material, Source
+from experiments.report.gathered.gather import FUSION, Material, ScoredPredictions
 from experiments.report.page.pictures import picture_uri
 from scoring.outcomes import errors_of_images, outcomes, scores_that_found
 
@@ -20,20 +20,20 @@ MAX_BOXES = 150
 SourcesOfBox = Mapping[int, Sequence[Mapping[str, Any]]]
 
 
-def worst_image_ids(source: Source, threshold: float, count: int) -> list[int]:
+def worst_image_ids(scored: ScoredPredictions, threshold: float, count: int) -> list[int]:
     """Return the images with most missed plus false boxes; never one without errors."""
-    errors = errors_of_images(source.predictions, source.matcher, threshold).sum(axis=1)
+    errors = errors_of_images(scored.predictions, scored.matcher, threshold).sum(axis=1)
     order = np.argsort(-errors, kind="stable")[:count]
-    return [int(source.predictions.image_ids[i]) for i in order if errors[i] > 0]
+    return [int(scored.predictions.image_ids[i]) for i in order if errors[i] > 0]
 
 
 def most_changed_image_ids(
-    before: Source, after: Source, thresholds: tuple[float, float], count: int
+    before: ScoredPredictions, after: ScoredPredictions, thresholds: tuple[float, float], count: int
 ) -> list[int]:
     """Return the images on which fusion changed the number of errors most, gains and losses."""
     first, second = (
-        errors_of_images(source.predictions, source.matcher, threshold).sum(axis=1)
-        for source, threshold in zip((before, after), thresholds, strict=True)
+        errors_of_images(scored.predictions, scored.matcher, threshold).sum(axis=1)
+        for scored, threshold in zip((before, after), thresholds, strict=True)
     )
     order = np.argsort(-np.abs(first - second), kind="stable")[:count]
     return [int(after.predictions.image_ids[i]) for i in order if first[i] != second[i]]
@@ -50,7 +50,7 @@ def picture_of(truth: CocoDataset, data_root: Path, image_id: int) -> dict[str, 
 
 def viewer_images(
     material: Material,
-    best: Source,
+    best: ScoredPredictions,
     truth: CocoDataset,
     image_ids: Sequence[int],
     fused_sources: SourcesOfBox | None = None,
@@ -61,24 +61,24 @@ def viewer_images(
     a truth is missed at every threshold above the score of the box that found it.
 
     Args:
-        material: with the sources.
-        best: the source whose misses are marked.
+        material: with the scored predictions.
+        best: the predictions whose misses are marked.
         truth: validation images with their boxes.
         image_ids: the images, in the order shown.
         fused_sources: row of the fused file -> the members' boxes that went into it.
 
     Returns:
         Entries with `id`, `truth` (rows of [xmin, ymin, xmax, ymax, class index, score of the best
-        source's box that found it, -1 if none]) and `layers`: source name -> rows of [xmin, ymin,
+        predictions' box that found it, -1 if none]) and `layers`: name -> rows of [xmin, ymin,
         xmax, ymax, class index, score, hit], fused rows with their sources as an eighth item.
     """
-    hits = {s.name: outcomes(s.predictions, s.matcher, 0.0).hit for s in material.sources}
+    hits = {s.name: outcomes(s.predictions, s.matcher, 0.0).hit for s in material.scored}
     found_at = scores_that_found(best.matcher)
     entries = []
     for image_id in image_ids:
         layers = {
-            source.name: _layer(source, truth, image_id, hits[source.name], fused_sources)
-            for source in material.sources
+            scored.name: _layer(scored, truth, image_id, hits[scored.name], fused_sources)
+            for scored in material.scored
         }
         boxes = _truth_boxes(truth, image_id, found_at)
         entries.append({"id": image_id, "truth": boxes, "layers": layers})
@@ -102,13 +102,13 @@ def _truth_boxes(truth: CocoDataset, image_id: int, found_at: np.ndarray) -> lis
 
 
 def _layer(
-    source: Source,
+    scored: ScoredPredictions,
     truth: CocoDataset,
     image_id: int,
     hit: np.ndarray,
     fused_sources: SourcesOfBox | None,
 ) -> list[list[Any]]:
-    predictions, class_of = source.predictions, _class_index(truth)
+    predictions, class_of = scored.predictions, _class_index(truth)
     span = predictions.rows(image_id)
     rows = [r for r in range(span.start, span.stop) if predictions.scores[r] >= LOWEST_SCORE]
     layer: list[list[Any]] = []
@@ -119,7 +119,7 @@ def _layer(
             round(float(predictions.scores[row]), 6),
             int(hit[row]),
         ]
-        if source.name == FUSION and fused_sources is not None:
+        if scored.name == FUSION and fused_sources is not None:
             box.append(list(fused_sources.get(row, ())))
         layer.append(box)
     return layer

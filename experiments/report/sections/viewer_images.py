@@ -10,7 +10,7 @@ from typing import Any
 
 from data_tools.coco.dataset import CocoDataset
 from experiments.report.gathered.fused_sources import read_fused_sources
-from experiments.report.gathered.gather import Material, Source
+from experiments.report.gathered.gather import Material, ScoredPredictions
 from experiments.report.sections.viewer import (
     most_changed_image_ids,
     picture_of,
@@ -21,7 +21,7 @@ from experiments.report.sections.viewer import (
 
 def viewer_section(
     material: Material,
-    best: Source,
+    best: ScoredPredictions,
     truth: CocoDataset,
     count: int,
     threshold: float,
@@ -31,11 +31,11 @@ def viewer_section(
     """Return the viewers' images and the pictures that they share.
 
     Args:
-        material: with the sources.
-        best: the best source.
+        material: with the scored predictions.
+        best: the best predictions.
         truth: validation images with their boxes.
         count: images in the viewer of the worst; the fusion's has half as many.
-        threshold: score at which errors of the best source are counted.
+        threshold: score at which errors of the best predictions are counted.
         room: bytes that pictures and boxes may take together.
         notes: receives what was left out.
     """

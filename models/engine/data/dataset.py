@@ -15,7 +15,7 @@ from data_tools.coco.dataset import CocoDataset
 from models.engine.config.augment import complete_augment
 from models.engine.data.augment.colour import distort, draw_distortion, draw_hsv_shifts, shift_hsv
 from models.engine.data.augment.render import Layer, new_canvas, paint, place_boxes
-from models.engine.data.augment.scene import Scene, ScenePlanner
+from models.engine.data.augment.scene import Scene, SceneComposer
 from models.engine.data.decode import Picture, PictureLoader
 from models.engine.data.geometry import fit_scale, mirror, transform_boxes
 from models.engine.data.randomness import Purpose, generator
@@ -52,7 +52,7 @@ class TrainDataset(Dataset[Sample]):
         self.augment = complete_augment(augment)
         self.image_size_wh = (int(image_size_wh[0]), int(image_size_wh[1]))
         self.seed = seed
-        self.planner = ScenePlanner(self.table, self.augment, self.image_size_wh, seed, epochs)
+        self.composer = SceneComposer(self.table, self.augment, self.image_size_wh, seed, epochs)
         self.loader = PictureLoader(self.table, image_root, self.augment["cache_mb"] << 20, window)
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class TrainDataset(Dataset[Sample]):
     def __getitem__(self, key: SampleKey | tuple[int, ...]) -> Sample:
         key = SampleKey(*key)
         rng = generator(Purpose.SAMPLE, self.seed, key.epoch, key.index, key.repetition)
-        scene = self.planner.plan(key, rng)
+        scene = self.composer.compose(key, rng)
         pixels = self._recoloured(self._drawn(scene, key.epoch), rng)
         boxes, labels, weights = self._boxes(scene)
         if rng.random() < self.augment["flip"]:
@@ -83,7 +83,7 @@ class TrainDataset(Dataset[Sample]):
         )
 
     def _drawn(self, scene: Scene, epoch: int) -> np.ndarray:
-        mixing = self.planner.mixes_images(epoch)
+        mixing = self.composer.mixes_images(epoch)
         if not mixing:
             self.loader.cache.clear()
         pixels = new_canvas(scene.canvas_wh, scene.fill_bgr)
@@ -91,7 +91,7 @@ class TrainDataset(Dataset[Sample]):
             pixels = self._painted(pixels, layer, mixing)
         if scene.blended is None:
             return pixels
-        second = new_canvas(scene.canvas_wh, self.planner.grey)
+        second = new_canvas(scene.canvas_wh, self.composer.grey)
         return cv2.addWeighted(pixels, 0.5, self._painted(second, scene.blended, mixing), 0.5, 0)
 
     def _painted(self, canvas: np.ndarray, layer: Layer, mixing: bool) -> np.ndarray:
@@ -106,8 +106,8 @@ class TrainDataset(Dataset[Sample]):
         return self.loader.load_shared(
             layer.index,
             layer.decode_scale,
-            kept_scale=fit * self.planner.partner_size,
-            decode_scale=fit * self.planner.largest_size,
+            kept_scale=fit * self.composer.partner_size,
+            decode_scale=fit * self.composer.largest_size,
         )
 
     def _recoloured(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -50,7 +50,7 @@ def _neighbours(position: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Te
 
 
 @dataclass(frozen=True)
-class RowPlan:
+class RowSamples:
     """Which image rows each sample reads, and for the way back which samples read each row.
 
     Attributes:
@@ -67,7 +67,7 @@ class RowPlan:
     starts: Tensor | None = None
 
 
-def plan_rows(pixels: Tensor, weights: Tensor, rows: int, *, image_gradient: bool) -> RowPlan:
+def row_samples(pixels: Tensor, weights: Tensor, rows: int, *, image_gradient: bool) -> RowSamples:
     """Prepare sampling from a table of `rows` rows, for any number of channels.
 
     Args:
@@ -80,25 +80,25 @@ def plan_rows(pixels: Tensor, weights: Tensor, rows: int, *, image_gradient: boo
         # torch 2.11's inductor hands 32-bit offsets to embedding_bag as if they had 64.
         pixels = pixels.long()
     if not image_gradient:
-        return RowPlan(pixels, weights)
+        return RowSamples(pixels, weights)
     flat = pixels.reshape(-1)
     counts = torch.bincount(flat, minlength=rows)
     starts = (counts.cumsum(0) - counts).to(flat.dtype)
-    return RowPlan(pixels, weights, flat.argsort().to(flat.dtype), starts)
+    return RowSamples(pixels, weights, flat.argsort().to(flat.dtype), starts)
 
 
-def sample_rows(image: Tensor, plan: RowPlan) -> Tensor:
+def sample_rows(image: Tensor, samples: RowSamples) -> Tensor:
     """Sample all channels of a pixel at once; fast where there are many.
 
     Args:
-        image: (N, C, H, W) of any memory format; its pixels are the plan's N * H * W rows.
-        plan: the samples, over all images.
+        image: (N, C, H, W) of any memory format; its pixels are the samples' N * H * W rows.
+        samples: over all images.
 
     Returns:
         (S, C), channels innermost.
     """
-    rows = image.permute(0, 2, 3, 1).reshape(-1, image.shape[1]).to(plan.weights.dtype)
-    return _WeightedRows.apply(rows, plan.weights, plan.pixels, plan.order, plan.starts)
+    rows = image.permute(0, 2, 3, 1).reshape(-1, image.shape[1]).to(samples.weights.dtype)
+    return _WeightedRows.apply(rows, samples.weights, samples.pixels, samples.order, samples.starts)
 
 
 class _WeightedRows(torch.autograd.Function):

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from models.engine.ops.bilinear import (
-    RowPlan,
+    RowSamples,
     bilinear_corners,
-    plan_rows,
+    row_samples,
     sample_planes,
     sample_rows,
 )
@@ -66,7 +66,7 @@ def sampling_positions(
     deform_groups = channels // (2 * kernel_hw[0] * kernel_hw[1])
     shifts = offset.to(dtype).reshape(batch, deform_groups, *kernel_hw, 2, height, width)
 
-    def base(axis: int, size: int) -> tuple[Tensor, Tensor]:
+    def taps_and_pixels(axis: int, size: int) -> tuple[Tensor, Tensor]:
         taps = torch.arange(kernel_hw[axis], device=offset.device, dtype=dtype)
         pixels = torch.arange(size, device=offset.device, dtype=dtype)
         return (
@@ -74,11 +74,11 @@ def sampling_positions(
             pixels * geometry.stride[axis] - geometry.padding[axis],
         )
 
-    tap_y, pixel_y = base(0, height)
-    tap_x, pixel_x = base(1, width)
-    base_y = tap_y.view(-1, 1, 1, 1) + pixel_y.view(1, 1, -1, 1)
-    base_x = tap_x.view(1, -1, 1, 1) + pixel_x.view(1, 1, 1, -1)
-    return shifts[:, :, :, :, 0] + base_y, shifts[:, :, :, :, 1] + base_x
+    tap_y, pixel_y = taps_and_pixels(0, height)
+    tap_x, pixel_x = taps_and_pixels(1, width)
+    grid_y = tap_y.view(-1, 1, 1, 1) + pixel_y.view(1, 1, -1, 1)
+    grid_x = tap_x.view(1, -1, 1, 1) + pixel_x.view(1, 1, 1, -1)
+    return shifts[:, :, :, :, 0] + grid_y, shifts[:, :, :, :, 1] + grid_x
 
 
 def by_torchvision(
@@ -137,9 +137,9 @@ def by_rows(
             pass.
     """
     channels, group_channels = image.shape[1], weight.shape[1]
-    plans, grid_hw = _plan_of_groups(image, offset, weight, geometry, mask)
-    deform_channels = channels // len(plans)
-    step = part_channels(deform_channels, group_channels, len(plans[0].pixels))
+    samples, grid_hw = _samples_of_groups(image, offset, weight, geometry, mask)
+    deform_channels = channels // len(samples)
+    step = part_channels(deform_channels, group_channels, len(samples[0].pixels))
     groups = max(step // group_channels, 1)
     # Split, not sliced: the gradient of a slice is a whole tensor of zeros, one for each part.
     images = image.split(step, dim=1)
@@ -150,7 +150,7 @@ def by_rows(
     parts: list[Tensor] = []
     for number, (image_part, weight_part) in enumerate(zip(images, weights, strict=True)):
         start = number * step
-        arguments = (image_part, plans[start // deform_channels], weight_part, grid_hw, groups)
+        arguments = (image_part, samples[start // deform_channels], weight_part, grid_hw, groups)
         if recompute:
             part = checkpoint(
                 _part_output, *arguments, use_reentrant=False, preserve_rng_state=False
@@ -198,9 +198,9 @@ def part_channels(deform_channels: int, group_channels: int, samples: int) -> in
     return wide[0] if wide else fitting[-1]
 
 
-def _plan_of_groups(
+def _samples_of_groups(
     image: Tensor, offset: Tensor, weight: Tensor, geometry: Geometry, mask: Tensor | None
-) -> tuple[list[RowPlan], tuple[int, int]]:
+) -> tuple[list[RowSamples], tuple[int, int]]:
     batch, _, height, width = image.shape
     y, x = sampling_positions(offset, _kernel_hw(weight), geometry)
     _, deform_groups, kernel_h, kernel_w, out_h, out_w = y.shape
@@ -211,25 +211,25 @@ def _plan_of_groups(
     images = torch.arange(batch, device=image.device, dtype=torch.int32)
     first_pixel = images * (height * width)
     pixels = pixels + first_pixel.view(-1, 1, 1, 1, 1, 1)
-    samples = batch * out_h * kernel_h * out_w * kernel_w
+    count = batch * out_h * kernel_h * out_w * kernel_w
     image_gradient = image.requires_grad and torch.is_grad_enabled()
-    plans = [
-        plan_rows(
-            pixels[group].reshape(samples, 4),
-            weights[group].reshape(samples, 4),
+    samples = [
+        row_samples(
+            pixels[group].reshape(count, 4),
+            weights[group].reshape(count, 4),
             batch * height * width,
             image_gradient=image_gradient,
         )
         for group in range(deform_groups)
     ]
-    return plans, (out_h * kernel_h, out_w * kernel_w)
+    return samples, (out_h * kernel_h, out_w * kernel_w)
 
 
 def _part_output(
-    image: Tensor, plan: RowPlan, weight: Tensor, grid_hw: tuple[int, int], groups: int
+    image: Tensor, samples: RowSamples, weight: Tensor, grid_hw: tuple[int, int], groups: int
 ) -> Tensor:
-    samples = sample_rows(image, plan)
-    columns = samples.view(image.shape[0], *grid_hw, image.shape[1]).permute(0, 3, 1, 2)
+    sampled = sample_rows(image, samples)
+    columns = sampled.view(image.shape[0], *grid_hw, image.shape[1]).permute(0, 3, 1, 2)
     return F.conv2d(columns.to(weight.dtype), weight, stride=_kernel_hw(weight), groups=groups)
 
 

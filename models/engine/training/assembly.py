@@ -28,7 +28,7 @@ from models.engine.training.optimizer import build_optimizer
 from models.engine.training.resuming.interrupt import Interruption, InterruptRequest
 from models.engine.training.resuming.random_state import seed_everything
 from models.engine.training.step import Stepper
-from models.engine.training.watching.progress import Display
+from models.engine.training.watching.display import Display
 
 if TYPE_CHECKING:
     from models.engine.data.dataset import TrainDataset

@@ -27,8 +27,8 @@ from models.engine.training.resuming.position import Position
 from models.engine.training.resuming.random_state import capture_random_state, restore_random_state
 from models.engine.training.schedule import learning_rate_factor
 from models.engine.training.step import NonFiniteLossError, Stepper, StepResult
+from models.engine.training.watching.display import Display
 from models.engine.training.watching.metrics_log import MetricsLog
-from models.engine.training.watching.progress import Display
 from models.engine.training.watching.speed import Speed
 
 if TYPE_CHECKING:

@@ -37,8 +37,8 @@ from models.engine.training.resuming.checkpoint import (
 )
 from models.engine.training.resuming.interrupt import InterruptRequest
 from models.engine.training.step import NonFiniteLossError
+from models.engine.training.watching.display import Display, SilentDisplay, make_display
 from models.engine.training.watching.metrics_log import open_log, truncate_metrics
-from models.engine.training.watching.progress import Display, SilentDisplay, make_display
 
 if TYPE_CHECKING:
     from models.engine.runs.request import PreparedRun

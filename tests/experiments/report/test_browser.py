@@ -234,10 +234,10 @@ def test_threshold_can_be_moved_by_keyboard(page):
     assert float(one(page, "#pr-value").text) == pytest.approx(before + 0.01)
 
 
-def test_another_source_changes_the_curves(page):
+def test_other_predictions_change_the_curves(page):
     x_of_curve = "return document.getElementById('pr-figure').data[0].x.length"
     first = page.execute_script(x_of_curve)
-    select = one(page, "#pr-source")
+    select = one(page, "#pr-predictions")
     select.find_elements(By.TAG_NAME, "option")[1].click()
     assert page.execute_script(x_of_curve) != first
 

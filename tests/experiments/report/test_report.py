@@ -17,7 +17,7 @@ from data_tools.predictions.files import read_predictions, write_predictions
 from data_tools.predictions.table import Predictions, predictions_from_rows
 from experiments.cli import main
 from experiments.report.gathered.fused_sources import read_fused_sources
-from experiments.report.gathered.gather import Source, gather
+from experiments.report.gathered.gather import ScoredPredictions, gather
 from experiments.report.page.figures import curve_figures
 from experiments.report.page.pictures import crop_uri, picture_uri
 from experiments.report.page.render import json_for_script
@@ -66,10 +66,12 @@ def space(tmp_path_factory) -> Workspace:
     return space
 
 
-def source_of(truth: CocoDataset, rows: list[tuple]) -> Source:
-    """Make a source of rows (image id, label, score, box)."""
+def scored_of(truth: CocoDataset, rows: list[tuple]) -> ScoredPredictions:
+    """Score predictions of rows (image id, label, score, box)."""
     predictions = boxes_of(truth, rows)
-    return Source("test", None, predictions, ImageScorer.from_predictions(predictions, truth), ())
+    return ScoredPredictions(
+        "test", None, predictions, ImageScorer.from_predictions(predictions, truth), ()
+    )
 
 
 # Images shown
@@ -77,9 +79,9 @@ def source_of(truth: CocoDataset, rows: list[tuple]) -> Source:
 
 def test_worst_images_never_include_a_clean_one():
     truth = two_images()
-    source = source_of(truth, [HIT, (1, 9, 0.9, (50, 50, 70, 70))])
-    assert worst_image_ids(source, 0.5, 10) == []
-    assert worst_image_ids(source_of(truth, []), 0.5, 10) == [1]
+    scored = scored_of(truth, [HIT, (1, 9, 0.9, (50, 50, 70, 70))])
+    assert worst_image_ids(scored, 0.5, 10) == []
+    assert worst_image_ids(scored_of(truth, []), 0.5, 10) == [1]
 
 
 # Confusion
@@ -88,9 +90,9 @@ def test_worst_images_never_include_a_clean_one():
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3, 0.6])
 def test_confusion_counts_are_those_of_the_scorer(space, threshold):
     material = gather(space.work, space.data)
-    for source in material.sources:
-        counts = confusion_counts(pair_boxes(source.predictions, material.truth, threshold), 4)
-        expected = confusion_matrix(source.predictions, material.truth, score_threshold=threshold)
+    for scored in material.scored:
+        counts = confusion_counts(pair_boxes(scored.predictions, material.truth, threshold), 4)
+        expected = confusion_matrix(scored.predictions, material.truth, score_threshold=threshold)
         assert counts.tolist() == expected["matrix"].tolist()
 
 
@@ -98,8 +100,8 @@ def test_confusion_counts_are_those_of_the_scorer(space, threshold):
 
 
 def test_curves_and_grid_by_hand():
-    source = source_of(two_images(), [HIT, DOUBLE, WRONG_CLASS])
-    five = pr_curves([source])[0]["classes"][0]
+    scored = scored_of(two_images(), [HIT, DOUBLE, WRONG_CLASS])
+    five = pr_curves([scored])[0]["classes"][0]
     assert (five["name"], five["truth"]) == ("five", 1)
     assert five["precision"] == [1, 0.5, round(1 / 3, 4)]
     assert five["recall"] == [1, 1, 1]
@@ -113,8 +115,8 @@ def test_curves_and_grid_by_hand():
 
 def test_thinned_curves_keep_both_ends_and_true_points(space):
     material = gather(space.work, space.data)
-    for source in pr_curves(material.sources):
-        for entry in source["classes"]:
+    for curves in pr_curves(material.scored):
+        for entry in curves["classes"]:
             assert len(entry["score"]) <= MAX_POINTS
             assert entry["recall"] == sorted(entry["recall"])
             assert entry["score"] == sorted(entry["score"], reverse=True)
@@ -137,14 +139,14 @@ def test_curves_do_not_cut_the_corner_before_a_hit():
 
 def test_errors_are_counted_among_confident_boxes(space):
     material = gather(space.work, space.data)
-    gains, counts = error_figures(material.sources, material.truth)
-    source = material.sources[0]
-    kept = confident_boxes(source)
-    assert kept.scores.min() >= np.float32(source.best_f1_threshold)
-    assert 0 < len(kept) < len(source.predictions)
+    gains, counts = error_figures(material.scored, material.truth)
+    scored = material.scored[0]
+    kept = confident_boxes(scored)
+    assert kept.scores.min() >= np.float32(scored.best_f1_threshold)
+    assert 0 < len(kept) < len(scored.predictions)
     split = error_split(kept, material.truth)["counts"]
     assert counts["data"][0]["x"] == list(split.values())
-    every = error_split(source.predictions, material.truth)["ap50_gain"]
+    every = error_split(scored.predictions, material.truth)["ap50_gain"]
     assert gains["data"][0]["x"] == pytest.approx(list(every.values()), abs=1e-5)
 
 

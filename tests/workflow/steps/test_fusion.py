@@ -13,7 +13,7 @@ from tests.builders.coco_cases import random_coco
 from workflow.given.settings import read_settings
 from workflow.place import place_of
 from workflow.records import write_record
-from workflow.rules import plan_of
+from workflow.rules import stages_of
 from workflow.steps.fusion import pseudo
 
 
@@ -41,13 +41,13 @@ def labelled(tmp_path):
 
 def test_the_same_labels_are_left_alone(labelled):
     assert (
-        plan_of("pseudo", place_in(labelled, MEMBERS="b a", PSEUDO_FLAGS="--threshold 0.5")) == []
+        stages_of("pseudo", place_in(labelled, MEMBERS="b a", PSEUDO_FLAGS="--threshold 0.5")) == []
     )
 
 
 def test_other_teachers_and_options_are_refused_by_name(labelled):
     with pytest.raises(UserError) as caught:
-        plan_of("pseudo", place_in(labelled, MEMBERS="a c", PSEUDO_FLAGS="--threshold 0.7"))
+        stages_of("pseudo", place_in(labelled, MEMBERS="a c", PSEUDO_FLAGS="--threshold 0.7"))
     assert caught.value.what == (
         "the labels there are by a, b, asked for is a, c; "
         "they were made with the options 0.5, asked for is 0.7"
@@ -56,7 +56,7 @@ def test_other_teachers_and_options_are_refused_by_name(labelled):
 
 
 def test_training_on_them_does_not_ask_for_teachers(labelled):
-    plan = plan_of("train", place_in(labelled, PSEUDO="1"))
+    plan = stages_of("train", place_in(labelled, PSEUDO="1"))
     assert [step.kind for stage in plan for chain in stage for step in chain] == [
         "train",
         "predict",

@@ -1,9 +1,9 @@
 "use strict";
-// Precision-recall curves of one source; the threshold marks each curve and fills the table.
+// Precision-recall curves of one prediction file; the threshold marks each curve and fills the table.
 const PrecisionRecall = {
   start(data) {
-    const select = document.getElementById("pr-source");
-    data.pr.forEach((source, index) => select.add(new Option(source.name, index)));
+    const select = document.getElementById("pr-predictions");
+    data.pr.forEach((shown, index) => select.add(new Option(shown.name, index)));
     const slider = document.getElementById("pr-threshold");
     slider.value = data.threshold;
     const update = () => PrecisionRecall.update(data.pr[select.value], Number(slider.value));
@@ -24,15 +24,15 @@ const PrecisionRecall = {
     const f1 = seen ? (2 * found) / (seen + entry.truth) : 0;
     return { found, seen, precision, recall, f1 };
   },
-  update(source, threshold) {
+  update(shown, threshold) {
     document.getElementById("pr-value").value = threshold.toFixed(2);
-    const points = source.classes.map((entry) => PrecisionRecall.at(entry, threshold));
-    const curves = source.classes.map((entry, index) => ({
+    const points = shown.classes.map((entry) => PrecisionRecall.at(entry, threshold));
+    const curves = shown.classes.map((entry, index) => ({
       type: "scatter", mode: "lines", name: entry.name, legendgroup: entry.name, colour: index,
       x: entry.recall, y: entry.precision, customdata: entry.score,
       hovertemplate: "recall %{x:.3f}, precision %{y:.3f}, score %{customdata:.3f}",
     }));
-    const marks = source.classes.map((entry, index) => ({
+    const marks = shown.classes.map((entry, index) => ({
       type: "scatter", mode: "markers", name: entry.name, legendgroup: entry.name, showlegend: false, colour: index,
       x: [points[index].recall], y: [points[index].precision], marker: { size: 11, line: { width: 2, color: Figures.css("--card") } },
       hovertemplate: `at ${threshold.toFixed(2)}: recall %{x:.3f}, precision %{y:.3f}`,
@@ -40,11 +40,11 @@ const PrecisionRecall = {
     const axis = (title) => ({ title: { text: title }, range: [-0.02, 1.04] });
     const figure = { data: [...curves, ...marks], layout: { xaxis: axis("recall"), yaxis: axis("precision"), uirevision: "keep" } };
     Figures.draw(document.getElementById("pr-figure"), figure);
-    PrecisionRecall.table(source, points);
+    PrecisionRecall.table(shown, points);
   },
-  table(source, points) {
+  table(shown, points) {
     const number = (value) => (value === null ? "-" : value.toFixed(3));
-    const rows = source.classes.map((entry, index) => {
+    const rows = shown.classes.map((entry, index) => {
       const p = points[index];
       return [entry.name, number(p.precision), number(p.recall), number(p.f1), `${p.found} of ${entry.truth}`, p.seen - p.found];
     });

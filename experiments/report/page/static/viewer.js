@@ -1,5 +1,5 @@
 "use strict";
-// Pictures with truth and every source's boxes as layers; the fusion viewer shows two, before and
+// Pictures with truth and the boxes of every prediction file as layers; the fusion viewer shows two, before and
 // after, and links a fused box with the boxes it was made of.
 class Viewer {
   constructor(root, data, name) {
@@ -10,8 +10,8 @@ class Viewer {
     this.place = 0;
     this.score = data.threshold;
     this.chosen = null;
-    const sources = data.pr.map((source) => source.name);
-    this.layers = ["truth", ...sources].map((layer, index) => ({
+    const names = data.pr.map((shown) => shown.name);
+    this.layers = ["truth", ...names].map((layer, index) => ({
       name: layer,
       colour: index === 0 ? "--truth" : `--v${(index - 1) % 9}`,
       // Before fusion the best member, which the images were chosen by; more would hide the picture.

@@ -45,7 +45,7 @@ class Scene:
     blended: Layer | None = None
 
 
-class ScenePlanner:
+class SceneComposer:
     """Draws scenes.
 
     Args:
@@ -85,7 +85,7 @@ class ScenePlanner:
         """Size of an image where it is largest, relative to the training size."""
         return 1.0 if self.augment["mosaic"] < 1 else self.partner_size
 
-    def plan(self, key: SampleKey, rng: np.random.Generator) -> Scene:
+    def compose(self, key: SampleKey, rng: np.random.Generator) -> Scene:
         """Draw the scene of a key."""
         augment, is_open = self.augment, key.epoch < self.open_epochs
         target_wh = self.target_size(key)

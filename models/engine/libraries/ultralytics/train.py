@@ -21,8 +21,8 @@ from models.engine.libraries.ultralytics.worker import ProcessFailedError, run_j
 from models.engine.runs.metrics import metric_lines
 from models.engine.runs.record import finish_run
 from models.engine.training.resuming.interrupt import InterruptRequest
+from models.engine.training.watching.display import Display, make_display
 from models.engine.training.watching.metrics_log import MetricsLog, open_log, truncate_metrics
-from models.engine.training.watching.progress import Display, make_display
 from models.registry import get_model
 
 if TYPE_CHECKING:

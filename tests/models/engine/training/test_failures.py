@@ -21,7 +21,7 @@ from models.engine.training.assembly import build_detector, build_trainer
 from models.engine.training.distributed import World
 from models.engine.training.resuming.interrupt import InterruptRequest
 from models.engine.training.step import Stepper
-from models.engine.training.watching.progress import SilentDisplay
+from models.engine.training.watching.display import SilentDisplay
 from models.predict import PredictRequest, predict
 from models.train import prepare, train
 from tests.builders.training_cases import TINY_YOLOX, quiet_console, tiny_request, write_tiny_data

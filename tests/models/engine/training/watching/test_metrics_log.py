@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 
 from data_tools.ground.paths import RunPaths
-from models.engine.training.watching.metrics_log import MetricsLog, WandbWriter, truncate_metrics
-from models.engine.training.watching.progress import (
+from models.engine.training.watching.display import (
     PlainDisplay,
     TerminalDisplay,
     duration,
     make_display,
 )
+from models.engine.training.watching.metrics_log import MetricsLog, WandbWriter, truncate_metrics
 from models.engine.training.watching.speed import Speed
 
 
