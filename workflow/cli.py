@@ -10,6 +10,7 @@ import click
 
 from data_tools.ground.command_line import CommandGroup
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.output import Result, output_options
 from workflow.given.makeflags import assignments_of, options_of
 from workflow.given.settings import Settings, read_settings
 from workflow.given.variables import VARIABLES
@@ -38,7 +39,8 @@ def _make_options() -> frozenset[str]:
 
 @main.command()
 @VALUES
-def variables(values: tuple[str, ...]) -> None:
+@output_options
+def variables(values: tuple[str, ...]) -> Result:
     """List the variables with their meaning and what they are now.
 
     \b
@@ -46,16 +48,17 @@ def variables(values: tuple[str, ...]) -> None:
       python -m workflow variables
     """
     settings = _settings(values)
-    for variable in VARIABLES:
-        now = settings[variable.name]
-        click.echo(f"  {variable.name + '=' + now:<18} {variable.help}")
+    now = {variable.name: settings[variable.name] for variable in VARIABLES}
+    lines = [f"  {each.name + '=' + now[each.name]:<18} {each.help}" for each in VARIABLES]
+    return Result(now, "\n".join(lines))
 
 
 @main.command("same-fusion")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("work"), show_default=True,
               help="Work root.")  # fmt: skip
 @click.option("--fold", type=click.IntRange(0), required=True, help="Fold that is held out.")
-def same_fusion(work: Path, fold: int) -> None:
+@output_options
+def same_fusion(work: Path, fold: int) -> Result:
     """Check that the scores and the submission in a work folder are of one fusion.
 
     \b
@@ -66,7 +69,8 @@ def same_fusion(work: Path, fold: int) -> None:
     from workflow.same_fusion import require_same_fusion
 
     members = require_same_fusion(WorkPaths(work), fold)
-    click.echo(f"scores and submission are of one fusion of {', '.join(members)}")
+    text = f"scores and submission are of one fusion of {', '.join(members)}"
+    return Result({"members": members}, text)
 
 
 def _add_rule(rule: str, text: str) -> None:

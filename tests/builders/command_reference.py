@@ -5,14 +5,14 @@ Not a test module; a test compares the page with what this makes of the command 
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import click
 
+from tests.builders.packages import WITH_COMMANDS, command_line
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "commands.md"
-PACKAGES = ("data_tools", "models", "ensemble", "submit", "experiments", "workflow")
 HEAD = """# Commands
 
 Every command of every command line, as `--help` prints it. This page is generated: `make reference`
@@ -22,9 +22,8 @@ WIDTH = 96
 
 
 def groups() -> dict[str, click.Group]:
-    """Return the command lines that exist, by package."""
-    found = [name for name in PACKAGES if (REPOSITORY / name / "cli.py").is_file()]
-    return {name: importlib.import_module(f"{name}.cli").main for name in found}
+    """Return the command lines by package."""
+    return {package: command_line(package) for package in WITH_COMMANDS}
 
 
 def reference() -> str:

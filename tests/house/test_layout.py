@@ -10,18 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.packages import PACKAGES, WITH_COMMANDS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDERS = {
-    ".ci", "benchmarks", "data_tools", "docs", "ensemble", "experiments", "models", "scoring",
-    "submit", "tests", "workflow",
-}  # fmt: skip
+FOLDERS = {".ci", "benchmarks", "docs", "tests", *PACKAGES}
 FILES = {
     ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md", "SECURITY.md",
     "constraints.txt", "pyproject.toml", "requirements.txt",
 }  # fmt: skip
 OPTIONAL_FILES = {"LICENSE", ".gitattributes", ".python-version"}
-PACKAGES = ("data_tools", "ensemble", "experiments", "models", "scoring", "submit", "workflow")
-WITH_COMMANDS = ("data_tools", "ensemble", "experiments", "models", "submit", "workflow")
 MOST_ENTRIES = 16
 MOST_LINES = 300
 
@@ -48,6 +45,12 @@ def test_the_top_holds_these_folders_and_files_and_no_others():
     assert top - OPTIONAL_FILES == FILES
 
 
+def test_the_packages_with_commands_are_those_with_a_cli():
+    assert {name for name in PACKAGES if (REPOSITORY / name / "cli.py").is_file()} == {
+        *WITH_COMMANDS
+    }
+
+
 @pytest.mark.parametrize("package", WITH_COMMANDS)
 def test_every_command_line_runs_as_a_module(package):
     done = subprocess.run(
@@ -58,7 +61,6 @@ def test_every_command_line_runs_as_a_module(package):
         check=True,
     )
     assert done.stdout.startswith(f"Usage: python -m {package} ")
-    assert (REPOSITORY / package / "cli.py").is_file()
 
 
 def test_tests_stand_in_folders_named_as_those_they_test():

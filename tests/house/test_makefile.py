@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -165,7 +166,8 @@ def test_another_fusion_in_the_place_of_the_last_is_not_handed_in(demo, tmp_path
     submitted = run_in(root, "make", "submit")
     assert "fuse val: unchanged" in submitted.stdout
     assert "fuse test: unchanged" not in submitted.stdout
-    assert run_in(root, *same).returncode == 0
+    fused = json.loads(run_in(root, *same, "--json").stdout)["members"]
+    assert fused == ["retinanet", "tood_dcn", "yolox"]
 
 
 @pytest.mark.slow

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from tests.builders.packages import command_line, commands
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = ("data_tools", "models", "ensemble", "submit", "experiments")
-MAINS = {package: importlib.import_module(f"{package}.cli").main for package in PACKAGES}
-COMMANDS = {
-    f"{package} {name}": command
-    for package, main in MAINS.items()
-    for name, command in main.commands.items()
-}
+COMMANDS = {f"{package} {name}": command for (package, name), command in commands().items()}
 FORMER = [
     (*where.split(), former, present)
     for where, command in COMMANDS.items()
@@ -48,7 +43,7 @@ def test_a_former_name_is_refused_with_the_present_one(package, name, former, pr
     words = former.replace("FILE", "out.json").split()
     if " " in former:
         words = ["a", *words, *(["--truth", "t.json"] if "--truth" in options else [])]
-    outcome = CliRunner().invoke(MAINS[package], [name, *words])
+    outcome = CliRunner().invoke(command_line(package), [name, *words])
     assert outcome.exit_code == 2
     assert f"{former} is called {present} now" in outcome.stderr
     assert outcome.stdout == ""

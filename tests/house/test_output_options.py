@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 
@@ -13,14 +12,12 @@ from click.testing import CliRunner
 from data_tools.coco.dataset import read_coco
 from data_tools.predictions.files import read_predictions, write_predictions
 from data_tools.predictions.table import predictions_from_rows
+from tests.builders.packages import command_line, commands
 from tests.builders.training_cases import TINY_YOLOX, write_tiny_data
 
-PACKAGES = ("data_tools", "models", "ensemble", "submit", "experiments")
-COMMANDS = [
-    (package, name)
-    for package in PACKAGES
-    for name in importlib.import_module(f"{package}.cli").main.commands
-]
+COMMANDS = commands()
+# What it compares is there only after `make submit`; its JSON is tested with that.
+NEEDS_MAKE = {("workflow", "same-fusion")}
 EXPERIMENT = """
 question: Does Mosaic help?
 base: {{model: yolox, fold: 0, scale: smoke, epochs: 1, set: {{{settings}}}}}
@@ -61,19 +58,19 @@ CALLS = {
     ("experiments", "run"): "trial.yaml --dry-run",
     ("experiments", "compare"): "work/runs/yolox/fold0 work/runs/yolox/fold0 --samples 100",
     ("experiments", "report"): "--samples 100",
+    ("workflow", "variables"): "",
 }
 
 
 def test_a_call_is_known_for_every_command():
-    assert set(CALLS) == set(COMMANDS)
+    assert set(CALLS) == set(COMMANDS) - NEEDS_MAKE
 
 
 @pytest.mark.parametrize(("package", "name"), COMMANDS)
 def test_every_command_has_the_output_options(package, name):
-    command = importlib.import_module(f"{package}.cli").main.commands[name]
     options = {
         option: parameter
-        for parameter in command.params
+        for parameter in COMMANDS[package, name].params
         if isinstance(parameter, click.Option)
         for option in parameter.opts
     }
@@ -103,8 +100,9 @@ def test_stdout_of_every_command_is_one_document(tmp_path, monkeypatch):
     for (package, name), words in CALLS.items():
         arguments = words.replace(VAL, VAL.format("yolox")).format(settings=settings).split()
         arguments += ["--json", "--json-out", f"{package}-{name}.json"]
-        main = importlib.import_module(f"{package}.cli").main
-        outcome = CliRunner().invoke(main, [name, *arguments], catch_exceptions=False)
+        outcome = CliRunner().invoke(
+            command_line(package), [name, *arguments], catch_exceptions=False
+        )
         assert outcome.exit_code == 0, f"{package} {name}: {outcome.output}"
         printed = json.loads(outcome.stdout)
         assert printed == json.loads(Path(f"{package}-{name}.json").read_text())

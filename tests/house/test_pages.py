@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.packages import PACKAGES
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = sorted(
-    path.parent for path in REPOSITORY.glob("*/__init__.py") if path.parent.name != "tests"
-)
-# Rooms inside packages that have a page of their own; a model's page is about the model.
-INNER = [REPOSITORY / "models" / "engine"]
-WITH_PAGE = [room for room in [*PACKAGES, *INNER] if (room / "README.md").is_file()]
+# Every package has a page, and so has this room inside one; a model's page is about the model.
+WITH_PAGE = [REPOSITORY / room for room in (*PACKAGES, "models/engine")]
 NOT_NAMED = {"__init__.py", "__main__.py", "__pycache__", "README.md"}
 
 

@@ -8,17 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.packages import PACKAGES
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = (
-    "benchmarks",
-    "data_tools",
-    "ensemble",
-    "experiments",
-    "models",
-    "scoring",
-    "submit",
-    "workflow",
-)
 # Modules that run what a file says. `pickle` is imported for the errors that torch raises.
 RUN_FILES = ("cloudpickle", "dill", "joblib", "marshal", "shelve")
 ONLY_NAMES_OF_PICKLE = {"PickleError", "UnpicklingError"}
@@ -80,7 +72,7 @@ def test_what_is_allowed_is_allowed() -> None:
 def test_no_file_of_the_project_does_any_of_it() -> None:
     found = {
         f"{path.relative_to(REPOSITORY)}: {fault}"
-        for package in PACKAGES
+        for package in ("benchmarks", *PACKAGES)
         for path in (REPOSITORY / package).rglob("*.py")
         for fault in faults_of(path.read_text(encoding="utf-8"))
     }

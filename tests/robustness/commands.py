@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import click
 
-PACKAGES = ("data_tools", "submit", "ensemble", "experiments", "models", "workflow")
+from tests.builders.packages import WITH_COMMANDS
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Command:
         self.group.main([*self.path, *arguments], prog_name=f"python -m {self.package}")
 
 
-def every_command(packages: tuple[str, ...] = PACKAGES) -> list[Command]:
+def every_command(packages: tuple[str, ...] = WITH_COMMANDS) -> list[Command]:
     """Return the commands of the packages that have a command line, in the order of their help."""
     found: list[Command] = []
     for package in packages:

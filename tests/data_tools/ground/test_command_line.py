@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from data_tools.ground.command_line import CommandGroup
 from data_tools.ground.errors import UserError
+from tests.builders.packages import WITH_COMMANDS
 
 
 def group_raising(error: BaseException) -> click.Group:
@@ -94,7 +95,7 @@ def test_ctrl_c_ends_with_status_130():
     assert result.stderr.splitlines()[-1] == "stopped by Ctrl-C"
 
 
-@pytest.mark.parametrize("package", ["data_tools", "submit", "ensemble", "experiments", "models"])
+@pytest.mark.parametrize("package", WITH_COMMANDS)
 def test_a_reader_that_leaves_is_no_mistake(package, repository):
     with subprocess.Popen(
         [sys.executable, "-m", package, "--help"] if package != "models" else

@@ -7,6 +7,7 @@ import ast
 import numba
 
 from data_tools.ground.compiled import compiled
+from tests.builders.packages import PACKAGES
 
 
 def test_without_a_folder_for_the_cache_kernels_still_compile(monkeypatch):
@@ -64,13 +65,7 @@ def test_a_borrowed_constant_is_seen_even_through_a_name_of_the_file(tmp_path):
 
 
 def source_files(repository):
-    packages = [folder for folder in repository.iterdir() if (folder / "__init__.py").is_file()]
-    return [
-        file
-        for package in packages
-        if package.name not in ("tests", "benchmarks")
-        for file in sorted(package.rglob("*.py"))
-    ]
+    return [file for package in PACKAGES for file in sorted((repository / package).rglob("*.py"))]
 
 
 def imported_names(file):
@@ -93,9 +88,8 @@ def compiled_functions(file):
 
 def borrowed_names(file):
     """Names of other files of the kit, and names of this file that are made from them."""
-    packages = {"data_tools", "scoring", "submit", "ensemble", "models", "experiments"}
     borrowed = {
-        name for module, name in imported_names(file) if (module or "").split(".")[0] in packages
+        name for module, name in imported_names(file) if (module or "").split(".")[0] in PACKAGES
     }
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and names_of(node.value) & borrowed:

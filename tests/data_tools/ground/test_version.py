@@ -11,13 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from data_tools.ground.version import VERSION
+from tests.builders.packages import PACKAGES, WITH_COMMANDS, command_line
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-@pytest.mark.parametrize("package", ["data_tools", "models", "ensemble", "submit", "experiments"])
+@pytest.mark.parametrize("package", WITH_COMMANDS)
 def test_every_command_line_says_it(package):
-    outcome = CliRunner().invoke(importlib.import_module(f"{package}.cli").main, ["--version"])
+    outcome = CliRunner().invoke(command_line(package), ["--version"])
     assert (outcome.exit_code, outcome.stdout) == (0, f"boxcamp, version {VERSION}\n")
 
 
@@ -31,7 +32,6 @@ def test_the_metadata_reads_it():
 
 def test_no_other_file_of_the_packages_states_one():
     stated = re.compile(r"^\w*VERSION\w* = [\"']\d", re.MULTILINE)
-    packages = ("data_tools", "scoring", "submit", "ensemble", "models", "experiments")
-    files = [path for package in packages for path in (REPOSITORY / package).rglob("*.py")]
+    files = [path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py")]
     found = [path.name for path in files if stated.search(path.read_text(encoding="utf-8"))]
     assert found == ["version.py"]
