@@ -58,11 +58,11 @@ def render_scene(
     for number, item in enumerate(order, start=1):
         sprite, edge = _draw_sprite(int(labels[item]), sizes_wh[item] * large, rng)
         corner, hidden = _place(sprite, edge, owner, in_view, drawn_pixels, rng)
-        drawn_pixels[number] = _paste(picture, owner, sprite, corner, number)
+        drawn_pixels[number] = paste(picture, owner, sprite, corner, number)
         in_view -= hidden
         in_view[number] = drawn_pixels[number]
     _cover_with_leaves(picture, owner, rng)
-    boxes, visible = _visible_boxes(owner, drawn_pixels)
+    boxes, visible = visible_boxes(owner, drawn_pixels)
     sides = boxes[:, 2:] - boxes[:, :2]
     keep = (visible >= SHARE_TO_LABEL) & (sides.min(axis=1) >= SHORTEST_VISIBLE_SIDE)
     return Scene(finish(picture, side, rng), boxes[keep], labels[order][keep], visible[keep])
@@ -153,7 +153,7 @@ def _place(
     return best_corner, best_hidden
 
 
-def _paste(
+def paste(
     picture: np.ndarray,
     owner: np.ndarray,
     sprite: np.ndarray,
@@ -189,7 +189,7 @@ def _cover_with_leaves(picture: np.ndarray, owner: np.ndarray, rng: np.random.Ge
         cv2.fillPoly(owner, [np.round(outline).astype(np.int32)], 0)
 
 
-def _visible_boxes(owner: np.ndarray, drawn_pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def visible_boxes(owner: np.ndarray, drawn_pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the (N, 4) boxes of what is in view, in final pixels, and the (N,) share in view."""
     boxes, visible = [], []
     in_view = np.bincount(owner.ravel(), minlength=len(drawn_pixels))

@@ -60,7 +60,7 @@ def learned() -> bytes:
 
 def learn(content: bytes) -> None:
     """Prepare the same once for all children; what has no name to be found by is passed over."""
-    from data_tools.ground.declared.checking import _adapter
+    from data_tools.ground.declared.checking import type_adapter
 
     names, kinds = pickle.loads(content)
     for name in names:
@@ -69,7 +69,7 @@ def learn(content: bytes) -> None:
                 importlib.import_module(name)
     for kind in kinds:
         with contextlib.suppress(Exception):
-            _adapter(pickle.loads(kind))
+            type_adapter(pickle.loads(kind))
 
 
 def settle() -> None:

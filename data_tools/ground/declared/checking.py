@@ -90,13 +90,14 @@ def _validated(value: Any, kind: Any, key: str) -> tuple[Any, list[Fault]]:
 
     text = json.dumps(value)
     try:
-        return _adapter(kind).validate_json(text), []
+        return type_adapter(kind).validate_json(text), []
     except ValidationError as error:
         return None, faults_of(json.loads(text), error.errors(include_url=False), kind, key)
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def type_adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what checks values of a type; made once, for that takes a while."""
     from pydantic import ConfigDict, TypeAdapter
 
     # A class says itself how exact it is; a bare type cannot.

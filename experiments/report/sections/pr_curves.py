@@ -35,7 +35,7 @@ def _classes(scored: ScoredPredictions) -> list[dict[str, Any]]:
 
 
 def _points(curve: ClassCurve) -> dict[str, list[float]]:
-    kept = _corners(curve.found)
+    kept = curve_corners(curve.found)
     return {
         "score": [round(float(v), 4) for v in curve.scores[kept]],
         "precision": [round(float(v), 4) for v in curve.precision[kept]],
@@ -52,7 +52,7 @@ def _grid(curve: ClassCurve) -> dict[str, list[int]]:
     return {"found": found.tolist(), "seen": seen.tolist()}
 
 
-def _corners(found: np.ndarray) -> np.ndarray:
+def curve_corners(found: np.ndarray) -> np.ndarray:
     """Positions of at most `MAX_POINTS` points: where hits come, and just before each of those.
 
     Between two hits recall stands still and precision falls: without the point before a hit the

@@ -50,14 +50,15 @@ def headline(material: Material, change: Change | None, samples: int) -> Headlin
         line = f"LEAKED. {line}"
     details = [
         f"Scored on {len(truth.images)} validation images of fold {material.fold}; "
-        f"95% interval over images{_why_uneven(best.score, interval)}.",
+        f"95% interval over images{why_uneven(best.score, interval)}.",
         _change_sentence(change),
         *_fusion_sentences(material, weights),
     ]
     return Headline(line, tuple(d for d in details if d), best.score, interval, best.leaks)
 
 
-def _why_uneven(score: float, interval: Interval | None) -> str:
+def why_uneven(score: float, interval: Interval | None) -> str:
+    """Say why an interval lies unevenly about its score, after a space; empty where it does not."""
     if interval is None or interval.high - score < UNEVEN * (score - interval.low):
         return ""
     # An image drawn twice is found twice; a class that no drawn image has does not count.

@@ -90,7 +90,7 @@ def _run_processes(processes: int, arguments: Sequence[str]) -> int:
     try:
         elastic_launch(config, sys.executable)("-m", "models", *arguments)
     except ChildFailedError as error:
-        return _exit_status(error.failures)
+        return launched_exit_status(error.failures)
     except SignalException as stop:
         return 128 + stop.sigval
     finally:
@@ -98,7 +98,7 @@ def _run_processes(processes: int, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _exit_status(failures: Mapping[int, Any]) -> int:
+def launched_exit_status(failures: Mapping[int, Any]) -> int:
     """Return the one status that says most; processes that were only told to end say nothing."""
     statuses = [failure.exitcode for failure in failures.values()]
     if OUT_OF_MEMORY_STATUS in statuses:

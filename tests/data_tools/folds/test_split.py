@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 
 import numpy as np
 import pytest
@@ -115,18 +116,19 @@ def test_mistakes_end_with_2_and_write_nothing(train_json, options, message):
     assert [path.name for path in train_json.parent.iterdir()] == ["train.json"]
 
 
-def test_a_failure_halfway_keeps_the_old_folds(train_json, monkeypatch):
+def test_a_failure_halfway_keeps_the_old_folds(train_json):
     run(train_json)
     folds = train_json.parent / "folds"
     before = {path.name: path.read_bytes() for path in folds.iterdir()}
 
-    def full(path, *_, **__):
-        raise OSError(28, "No space left on device", str(path))
-
-    monkeypatch.setattr("data_tools.folds.split.write_json", full)
-    result = run(train_json, "--seed", "9")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (min(map(len, before.values())) // 2, limits[1]))
+    try:
+        result = run(train_json, "--seed", "9")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.exit_code == 2
-    assert "No space left on device" in result.stderr
+    assert "File too large" in result.stderr
     assert {path.name: path.read_bytes() for path in folds.iterdir()} == before
 
 

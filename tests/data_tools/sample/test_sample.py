@@ -21,7 +21,7 @@ from data_tools.sample.layout import (
     draw_labels,
     draw_layout,
 )
-from data_tools.sample.scene import _paste, _visible_boxes, render_scene
+from data_tools.sample.scene import paste, render_scene, visible_boxes
 from data_tools.sample.sprites import DRAW_OF_CLASS, Sprite
 
 SMALL = SampleParameters(train_images=12, test_images=5, size=96, seed=1)
@@ -138,11 +138,11 @@ def test_an_object_covers_its_outline_and_not_its_box():
     sprite[..., 3] = 255 * np.tri(8, dtype=np.uint8)
     picture, owner = np.full((20, 20, 3), 100, np.float32), np.zeros((20, 20), np.uint8)
     owner[:] = 1
-    assert _paste(picture, owner, sprite, (5, 6), 2) == 36
+    assert paste(picture, owner, sprite, (5, 6), 2) == 36
     assert np.bincount(owner.ravel()).tolist() == [0, 400 - 36, 36]
     assert owner[6, 5] == owner[13, 12] == 2
     assert owner[6, 12] == 1
-    boxes, visible = _visible_boxes(owner, np.array([0, 400, 36]))
+    boxes, visible = visible_boxes(owner, np.array([0, 400, 36]))
     assert boxes.tolist() == [[0, 0, 10, 10], [2.5, 3, 6.5, 7]]  # at half the drawn size
     assert visible.tolist() == [364 / 400, 1]
 

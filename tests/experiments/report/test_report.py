@@ -34,8 +34,8 @@ from experiments.report.sections.health import (
     health_section,
     size_shares,
 )
-from experiments.report.sections.pr_curves import MAX_POINTS, THRESHOLDS, _corners, pr_curves
-from experiments.report.sections.verdict import _why_uneven
+from experiments.report.sections.pr_curves import MAX_POINTS, THRESHOLDS, curve_corners, pr_curves
+from experiments.report.sections.verdict import why_uneven
 from experiments.report.sections.viewer import worst_image_ids
 from experiments.report.sections.viewer_images import in_turn
 from experiments.report.write import ReportOptions, write_report
@@ -126,11 +126,11 @@ def test_thinned_curves_keep_both_ends_and_true_points(space):
 def test_curves_do_not_cut_the_corner_before_a_hit():
     # A hit, 199 false ones, a hit: precision falls to 1/200 at recall 1/2, then rises to 2/201.
     found = np.array([1] * 200 + [2])
-    assert _corners(found).tolist() == [0, 199, 200]
-    assert _corners(found[:50]).tolist() == list(range(50))
-    assert _corners(np.zeros(0, int)).tolist() == []
+    assert curve_corners(found).tolist() == [0, 199, 200]
+    assert curve_corners(found[:50]).tolist() == list(range(50))
+    assert curve_corners(np.zeros(0, int)).tolist() == []
     many = np.cumsum(np.arange(100_000) % 7 == 0)
-    kept = _corners(many)
+    kept = curve_corners(many)
     assert len(kept) <= MAX_POINTS and kept[0] == 0 and kept[-1] == 99_999
 
 
@@ -272,9 +272,9 @@ def test_headline_is_the_scorers_number(space, tmp_path):
 
 
 def test_an_uneven_interval_is_explained():
-    assert _why_uneven(0.5, None) == ""
-    assert _why_uneven(0.5, Interval(0.4, 0.6)) == ""
-    assert "resampling lifts the score" in _why_uneven(0.5, Interval(0.45, 0.6))
+    assert why_uneven(0.5, None) == ""
+    assert why_uneven(0.5, Interval(0.4, 0.6)) == ""
+    assert "resampling lifts the score" in why_uneven(0.5, Interval(0.45, 0.6))
 
 
 def test_change_against_the_last_best(space, tmp_path):

@@ -37,10 +37,15 @@ LAST_KEYS: Mapping[str, type | tuple[type, ...]] = {
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, text, lists, dicts), whole or not at all."""
     with whole_file(path) as temporary:
-        _save(temporary, {"format_version": FORMAT_VERSION, **state})
+        write_state(temporary, {"format_version": FORMAT_VERSION, **state})
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` as it is, into a file that is not whole until this returns.
+
+    Raises:
+        OSError: what the system refused, such as a full disk, with the path.
+    """
     try:
         with path.open("wb") as file:
             torch.save(state, file)

@@ -22,7 +22,7 @@ from models.cli import main
 from models.engine.runs.folder import clear_results
 from models.engine.runs.restart import noted_micro_batch
 from models.engine.training.distributed import World
-from models.engine.training.launch import _exit_status, check_processes
+from models.engine.training.launch import check_processes, launched_exit_status
 from models.engine.training.resuming.checkpoint import load_checkpoint
 from models.predict import PredictRequest, predict
 from models.train import train
@@ -190,12 +190,12 @@ def test_mistakes_are_found_before_any_process_starts(
     ],
 )
 def test_exit_status_of_several_processes(exit_codes: list[int], status: int) -> None:
-    assert _exit_status(failures(exit_codes)) == status
+    assert launched_exit_status(failures(exit_codes)) == status
 
 
 def test_a_killed_process_is_named() -> None:
     with pytest.raises(UserError, match="process 1 was ended by signal 9") as caught:
-        _exit_status(failures([-15, -9], first=1))
+        launched_exit_status(failures([-15, -9], first=1))
     assert "--resume" in caught.value.next_step
 
 

@@ -1,12 +1,7 @@
-"""`--init`: what is loaded, what stays fresh, what is refused, and that no code in a file runs."""
+"""`--init` for mmdet's detectors: what is loaded, what stays fresh, what is refused."""
 
 from __future__ import annotations
 
-import hashlib
-import pickle
-from collections import OrderedDict
-
-import numpy as np
 import pytest
 import torch
 
@@ -19,8 +14,6 @@ from models.engine.libraries.mmdet.pretrained import (
     load_detector,
     load_initial_weights,
 )
-from models.engine.weights.checkpoint_files import load_state_dict
-from models.engine.weights.published import COCO_FILES, IMAGENET_FILES, WeightFile, fetch
 
 MMDET_MODELS = ("tood", "tood_dcn", "retinanet", "yolox", "ssd")
 
@@ -33,95 +26,6 @@ def config_of(model="retinanet", classes=3, **options):
 def detector(model="retinanet", classes=3, seed=0):
     torch.manual_seed(seed)
     return build_network(config_of(model, classes))
-
-
-@pytest.fixture
-def weights_folder(tmp_path, monkeypatch):
-    folder = tmp_path / "weights"
-    monkeypatch.setenv("BOXCAMP_WEIGHTS", str(folder))
-    return folder
-
-
-def published(tmp_path, content: bytes, *, name="net"):
-    """A file served from disk, named by its hash as publishers do."""
-    start = hashlib.sha256(content).hexdigest()[:8]
-    file = WeightFile(f"served/{name}-{start}.pth", "a network")
-    (tmp_path / "served").mkdir(exist_ok=True)
-    (tmp_path / file.path).write_bytes(content)
-    return file, (f"file://{tmp_path}/",)
-
-
-# --- reading files ---
-
-
-def test_bare_nested_and_wrapped_weights_are_found(tmp_path):
-    tensors = {"a.weight": torch.ones(2)}
-    for content in (tensors, {"state_dict": tensors}, {"model": tensors, "epoch": 3}):
-        path = tmp_path / "file.pth"
-        torch.save(content, path)
-        assert list(load_state_dict(path)) == ["a.weight"]
-    torch.save({"state_dict": {"module.a.weight": torch.ones(2)}}, path)
-    assert list(load_state_dict(path)) == ["a.weight"]
-
-
-class HistoryBuffer:
-    """Stands for the classes that mmdet's checkpoints mention."""
-
-    def __init__(self):
-        self.values = np.arange(3)
-
-
-def test_mmdet_checkpoints_with_other_objects_give_their_tensors(tmp_path):
-    path = tmp_path / "mmdet.pth"
-    meta = {"epoch": 12, "time": np.float64(3), "log": HistoryBuffer(), "names": ("a",)}
-    torch.save({"meta": meta, "state_dict": OrderedDict(w=torch.arange(3.0))}, path)
-    with pytest.raises(pickle.UnpicklingError):
-        torch.load(path, weights_only=True)  # what makes the stand-ins necessary
-    loaded = load_state_dict(path)
-    assert list(loaded) == ["w"]
-    assert loaded["w"].tolist() == [0, 1, 2]
-
-
-class Attack:
-    """Unpickling it the ordinary way would create a file."""
-
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return (open, (self.target, "w"))
-
-
-def test_nothing_in_a_checkpoint_is_run(tmp_path):
-    path, target = tmp_path / "evil.pth", tmp_path / "created"
-    torch.save({"state_dict": {"w": torch.zeros(1)}, "meta": Attack(str(target))}, path)
-    assert list(load_state_dict(path)) == ["w"]
-    assert not target.exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off"])
-def test_a_file_that_is_no_checkpoint_is_one_message(tmp_path, content):
-    path = tmp_path / "broken.pth"
-    path.write_bytes(content)
-    with pytest.raises(UserError) as raised:
-        load_state_dict(path)
-    assert raised.value.where == str(path)
-
-
-def test_a_truncated_checkpoint_is_one_message(tmp_path):
-    path = tmp_path / "cut.pth"
-    torch.save({"state_dict": {"w": torch.zeros(1000)}}, path)
-    path.write_bytes(path.read_bytes()[:1500])
-    with pytest.raises(UserError):
-        load_state_dict(path)
-
-
-def test_missing_file_and_file_without_tensors(tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
-        load_state_dict(tmp_path / "none.pth")
-    torch.save({"state_dict": {"epoch": 3}}, tmp_path / "empty.pth")
-    with pytest.raises(UserError, match="no named tensors"):
-        load_state_dict(tmp_path / "empty.pth")
 
 
 # --- whole detectors ---
@@ -223,56 +127,6 @@ def test_another_backbone_is_refused(tmp_path):
     torch.save(detector("yolox").backbone.state_dict(), tmp_path / "darknet.pth")
     with pytest.raises(UserError, match="are not in the file"):
         load_backbone(detector("retinanet"), tmp_path / "darknet.pth")
-
-
-# --- published files ---
-
-
-def test_published_names_carry_their_hash():
-    for file in (*IMAGENET_FILES.values(), *COCO_FILES.values()):
-        assert len(file.sha256_start) == 8
-        int(file.sha256_start, 16)
-
-
-def test_a_file_is_fetched_once_and_checked(tmp_path, weights_folder):
-    file, hosts = published(tmp_path, b"weights")
-    path = fetch(file, hosts)
-    assert path == weights_folder / file.file_name
-    assert path.read_bytes() == b"weights"
-    (tmp_path / file.path).unlink()
-    assert fetch(file, hosts) == path  # from the cache
-
-
-def test_the_second_host_answers_for_the_first(tmp_path, weights_folder):
-    file, hosts = published(tmp_path, b"weights")
-    assert fetch(file, (f"file://{tmp_path}/nowhere/", *hosts)).is_file()
-
-
-def test_offline_says_which_file_to_put_where(tmp_path, weights_folder):
-    file, _ = published(tmp_path, b"weights")
-    with pytest.raises(UserError) as raised:
-        fetch(file, (f"file://{tmp_path}/nowhere/",))
-    message = str(raised.value)
-    assert str(weights_folder / file.file_name) in message
-    assert f"{tmp_path}/nowhere/{file.path}" in message
-    assert "BOXCAMP_WEIGHTS" in message
-    assert list(weights_folder.iterdir()) == []
-
-
-def test_an_altered_download_is_refused_and_leaves_nothing(tmp_path, weights_folder):
-    file, hosts = published(tmp_path, b"weights")
-    (tmp_path / file.path).write_bytes(b"altered")
-    with pytest.raises(UserError, match="hash"):
-        fetch(file, hosts)
-    assert list(weights_folder.iterdir()) == []
-
-
-def test_an_altered_file_in_the_cache_is_refused(tmp_path, weights_folder):
-    file, hosts = published(tmp_path, b"weights")
-    fetch(file, hosts).write_bytes(b"altered")
-    with pytest.raises(UserError) as raised:
-        fetch(file, hosts)
-    assert file.sha256_start in str(raised.value)
 
 
 # --- the option ---

@@ -14,11 +14,11 @@ import torch
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths
 from models.engine.training.resuming.checkpoint import (
-    _save,
     load_checkpoint,
     load_last,
     save_checkpoint,
     save_last,
+    write_state,
 )
 from models.engine.training.resuming.random_state import capture_random_state, restore_random_state
 
@@ -141,7 +141,7 @@ def test_a_full_disk_is_the_systems_error_not_torchs(
 ) -> None:
     monkeypatch.setattr(torch, "save", save)
     with pytest.raises(OSError, match="No space left on device") as caught:
-        _save(Path("/dev/full"), {"weights": torch.zeros(100_000)})
+        write_state(Path("/dev/full"), {"weights": torch.zeros(100_000)})
     assert caught.value.errno == errno.ENOSPC
     assert caught.value.filename == "/dev/full"
 
@@ -152,7 +152,7 @@ def test_another_failure_of_saving_passes_through(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(torch, "save", save)
     with pytest.raises(RuntimeError, match="a bug"):
-        _save(Path("/dev/full"), {})
+        write_state(Path("/dev/full"), {})
 
 
 class Stranger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -17,9 +18,9 @@ import torch
 
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths
+from models.engine.libraries.mmdet.detector import MmdetDetector
 from models.engine.runs.folder import sole_trainer
 from models.engine.runs.request import TrainRequest
-from models.engine.training.loop import Trainer
 from models.engine.training.resuming.checkpoint import load_checkpoint
 from models.engine.training.resuming.interrupt import Interruption
 from models.train import train
@@ -146,24 +147,25 @@ class Killed(BaseException):
     """Stands for a power loss at a known moment."""
 
 
-def kill_at(step: int) -> Callable[[Trainer], None]:
-    saves = Trainer._save_or_stop
+def killed_in_step(number: int) -> Callable[[MmdetDetector, list], dict]:
+    """A detector's loss that is computed until step `number`, counted from 1."""
+    real_loss, steps = MmdetDetector.loss, itertools.count(1)
 
-    def kill_or_save(trainer: Trainer) -> None:
-        if trainer.global_step == step:
+    def loss(detector: MmdetDetector, batch: list) -> dict:
+        if next(steps) == number:
             raise Killed
-        saves(trainer)
+        return real_loss(detector, batch)
 
-    return kill_or_save
+    return loss
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
-def test_killed_before_any_checkpoint_of_that_step(
+def test_killed_in_any_step(
     root: Path, never_killed: dict, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"lost{step}"
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_save_or_stop", kill_at(step))
+        patch.setattr(MmdetDetector, "loss", killed_in_step(step))
         with pytest.raises(Killed):
             train(request_named(root, name), quiet_console())
     train(request_named(root, name, resume=True), quiet_console())
@@ -174,8 +176,6 @@ def test_killed_before_any_checkpoint_of_that_step(
 def test_stopped_inside_the_validation(
     root: Path, never_killed: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.engine.libraries.mmdet.detector import MmdetDetector
-
     real_predict = MmdetDetector.predict
 
     def predict_after_signal(detector: MmdetDetector, batch: list) -> list:
