@@ -10,6 +10,7 @@ import click
 
 from data_tools.ground.command_line import CommandGroup
 from data_tools.ground.errors import UserError
+from data_tools.ground.options.limits import MOST_ITEMS
 from data_tools.ground.options.output import Result, output_options
 from workflow.given.makeflags import assignments_of, options_of
 from workflow.given.settings import Settings, read_settings
@@ -56,7 +57,9 @@ def variables(values: tuple[str, ...]) -> Result:
 @main.command("same-fusion")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("work"), show_default=True,
               help="Work root.")  # fmt: skip
-@click.option("--fold", type=click.IntRange(0), required=True, help="Fold that is held out.")
+@click.option(
+    "--fold", type=click.IntRange(0, MOST_ITEMS), required=True, help="Fold that is held out."
+)
 @output_options
 def same_fusion(work: Path, fold: int) -> Result:
     """Check that the scores and the submission in a work folder are of one fusion.

@@ -85,7 +85,7 @@ def test_no_number_may_be_greater_than_any_machine_could_follow(where):
 @pytest.mark.parametrize("samples", ["99", "1000000000"])
 def test_a_number_beyond_the_limit_is_a_message(samples):
     command = ["compare", "a", "b", "--samples", samples]
-    result = CliRunner().invoke(MAINS["experiments"], command)
+    result = CliRunner().invoke(command_line("experiments"), command)
     assert result.exit_code == 2
     expected = f"Invalid value for '--samples': {samples} is not in the range 100<=x<=10000."
     assert expected in result.output
