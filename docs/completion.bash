@@ -1,4 +1,4 @@
-# Completion of Boxcamp's commands and options in bash: source docs/completion.bash
+# Completion of Boxcamp's commands and options in bash and zsh: source docs/completion.bash
 # It completes `python -m submit ...` in a checkout; other uses of python complete as before.
 
 _boxcamp_packages="data_tools models ensemble submit experiments workflow"
@@ -20,7 +20,7 @@ _boxcamp() {
     while IFS=, read -r kind value; do
         case $kind in
             plain) COMPREPLY+=("$value") ;;
-            dir | file) COMPREPLY=(); compopt -o default; return ;;
+            dir | file) COMPREPLY=(); compopt -o default 2>/dev/null; return ;;
         esac
     done < <(
         COMP_WORDS="$package ${COMP_WORDS[*]:3}" COMP_CWORD=$((COMP_CWORD - 2)) \

@@ -71,7 +71,9 @@ def read_history(work: WorkPaths) -> tuple[PastBest, ...]:
     )
 
 
-def last_best(history: Sequence[PastBest], best: ScoredPredictions, truth: CocoDataset) -> PastBest | None:
+def last_best(
+    history: Sequence[PastBest], best: ScoredPredictions, truth: CocoDataset
+) -> PastBest | None:
     """Return the highest earlier score on the same images by another file, if there is one."""
     others = [e for e in history if e.dataset == truth.fingerprint and e.sha256 != best.sha256]
     return max(others, key=lambda entry: entry.score, default=None)
