@@ -58,3 +58,11 @@ def test_files_of_a_run_may_be_of_an_earlier_epoch_if_they_are_whole():
     assert not is_between(f"{run}/run.json", b'{"a": ')
     assert not is_between(f"{run}/predictions/val.parquet", b"PAR1 cut off")
     assert not is_between("out/x.json", b"{}")
+
+
+def test_a_run_that_no_resuming_repeats_must_only_be_there():
+    name = "work/runs/unrepeatable/fold3/finished.json"
+    assert equal(name, b"{}", b'{"best": 1}', volatile=False)
+    assert not equal(name, None, b"{}", volatile=False)
+    assert is_between("work/runs/unrepeatable/fold3/args.yaml", b"half a li")
+    assert not is_between(name, b'{"best"')
