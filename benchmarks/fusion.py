@@ -33,14 +33,14 @@ from benchmarks.fusion_members import (
 from benchmarks.machine import machine_line
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.cores import usable_cores
+from data_tools.predictions.formats.catalogue import find_format, with_classes
 from data_tools.predictions.table import Predictions
 from ensemble.engine import FusedTable, fuse_table
 from ensemble.fuse import fuse_members
 from ensemble.member_table import build_table
 from ensemble.members import read_members
 from ensemble.settings import FusionSettings
-from submit.formats.catalogue import find_format, with_classes
-from submit.formats.writing import write_in_format
+from submit.printing import write_in_format
 
 IOU = 0.6
 # ensemble-boxes takes minutes on the largest tables: then it is timed on every n-th image.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset, coco_from_dict, read_coco
-from data_tools.predictions.submission_csv import read_submission_csv
+from data_tools.predictions.files import read_predictions
 from data_tools.predictions.table import Predictions, predictions_from_rows
 
 COPIES = 6
@@ -59,7 +59,7 @@ def submission_rows(truth: CocoDataset, folder: Path) -> tuple[np.ndarray, ...]:
         for place, image_id in enumerate(truth.image_ids[:4871])
     ]
     test = coco_from_dict({"images": images})
-    tables = [read_submission_csv(path, test) for path in sorted(folder.glob("*.csv.gz"))]
+    tables = [read_predictions(path, test) for path in sorted(folder.glob("*.csv.gz"))]
     columns = [(t.image_id_of_row, t.labels, t.scores, t.boxes_xyxy) for t in tables]
     return tuple(np.concatenate(parts) for parts in zip(*columns, strict=True))
 

@@ -17,8 +17,9 @@ import click
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset, read_coco
-from data_tools.predictions.submission_csv import read_submission_csv, read_text_table
+from data_tools.predictions.files import read_predictions
 from data_tools.predictions.table import Predictions
+from data_tools.predictions.text_columns import read_text_table
 from scoring.metrics.competition import CompetitionMatcher
 
 CUTS = (0.05, 0.1, 0.25, 0.5)
@@ -33,7 +34,7 @@ def main(files: tuple[Path, ...], truth: str) -> None:
     for path in files:
         names = read_text_table(path)["image_id"].to_list()
         own = dataset.subset(np.array([dataset.image_id_of_file_name[name] for name in names]))
-        predictions = read_submission_csv(path, own).sorted_by_score()
+        predictions = read_predictions(path, own).sorted_by_score()
         before = map50(predictions, own)
         print(f"{path.name}: {len(own.images)} images, {len(predictions)} boxes, {before:.4f}")
         for name, changed in with_mistakes(predictions):

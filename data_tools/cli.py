@@ -13,6 +13,7 @@ from data_tools.folds.cli import split
 from data_tools.ground.command_line import CommandGroup, advance
 from data_tools.ground.options.limits import LAST_SEED, LONGEST_SIDE, MOST_ITEMS
 from data_tools.ground.options.output import Result, output_options
+from data_tools.predictions.formats.options import read_format_options
 from data_tools.pseudo.cli import pseudo
 
 FilePath = click.Path(path_type=Path)
@@ -225,6 +226,7 @@ def stats(coco: Path, against: Path | None) -> Result:
     is_flag=True,
     help="Predictions: write the boxes of each image in descending order of score.",
 )
+@read_format_options
 @output_options
 def convert(**options: Any) -> Result:
     """Convert annotations (VOC, YOLO, CSV, COCO) or predictions (Parquet, COCO results, CSV).

@@ -13,6 +13,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting
 from data_tools.ground.options.limits import LAST_SEED, MOST_PROCESSES, MOST_ROUNDS
 from data_tools.ground.options.output import Result, output_options
+from data_tools.predictions.formats.options import read_format_options
 from ensemble.settings import (
     CONFIDENCE_TYPES,
     DECAYS,
@@ -124,6 +125,7 @@ def main() -> None:
 @click.option("--out", required=True, help="Prediction file to write (.parquet).")
 @fusion_options
 @click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
+@read_format_options
 @click.option("--sources/--no-sources", default=True, help="Write OUT.sources.parquet beside it.")
 @click.option("--explain", metavar="IMAGE", help="Print one image's clusters (file name or id).")
 @click.option("--picture", metavar="FILE", help="With --explain: draw before and after.")
@@ -155,6 +157,7 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Res
         raise click.UsageError("--picture needs --explain IMAGE")
     refuse_overwriting([out], [options["settings_file"]])
     request = _take_fusion_options(options)
+    _take_format(options)
     return run_fuse(members, images, out, request, **options)
 
 
@@ -168,6 +171,7 @@ def fuse(members: tuple[str, ...], images: str, out: str, **options: Any) -> Res
 @click.option("--seed", type=click.IntRange(0, LAST_SEED), default=0, show_default=True,
               help="Random seed of the search.")  # fmt: skip
 @click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
+@read_format_options
 @click.option("--allow-leak", is_flag=True, help="Tune though members have seen the images.")
 @output_options
 def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> Result:
@@ -184,6 +188,7 @@ def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> Resu
 
     refuse_overwriting([out], [options["settings_file"]])
     request = _take_fusion_options(options)
+    _take_format(options)
     return run_tune(members, truth, out, request, **options)
 
 
@@ -194,6 +199,7 @@ def tune(members: tuple[str, ...], truth: str, out: str, **options: Any) -> Resu
 @click.option("--truth", help="COCO file with truth: also say what the mistake costs.")
 @fusion_options
 @click.option("--allow-missing", is_flag=True, help="Count images that a member misses as empty.")
+@read_format_options
 @output_options
 def audit(old: tuple[str, ...], members: tuple[str, ...], **options: Any) -> Result:
     """Replay the mistake of leaving members without boxes out, and look for it in OLD files.
@@ -210,7 +216,16 @@ def audit(old: tuple[str, ...], members: tuple[str, ...], **options: Any) -> Res
     if not (options["images"] or options["truth"]):
         raise click.UsageError("give --images or --truth: the images that were predicted")
     request = _take_fusion_options(options)
+    _take_format(options)
     return run_audit(old, members, request, **options)
+
+
+def _take_format(options: dict[str, Any]) -> None:
+    """Put the format in the place of the two options that name it."""
+    from data_tools.predictions.formats.read import chosen_format
+
+    names = options.pop("format_name"), options.pop("format_file")
+    options["submission_format"] = chosen_format(*names)
 
 
 def _take_fusion_options(options: dict[str, Any]) -> FusionRequest:

@@ -20,6 +20,8 @@ from data_tools.ground.options.output import Result
 from data_tools.ground.paths import sources_path
 from data_tools.ground.progress import progress_bar
 from data_tools.predictions.files import read_predictions, require_parquet_name, write_predictions
+from data_tools.predictions.formats.read import refuse_unused_format
+from data_tools.predictions.formats.schema import SubmissionFormat
 from data_tools.predictions.table import Predictions
 from ensemble.audit import audit
 from ensemble.explain import explain_image, find_image
@@ -47,6 +49,7 @@ def run_fuse(
     request: FusionRequest,
     *,
     allow_missing: bool = False,
+    submission_format: SubmissionFormat | None = None,
     sources: bool = True,
     explain: str | None = None,
     picture: str | None = None,
@@ -63,7 +66,7 @@ def run_fuse(
         check_picture_path(picture)
         image = dataset.images[dataset.index_of_image_id[image_id]]
         refuse_overwriting([picture], [Path(data) / image["file_name"]])
-    members = _read_members(patterns, dataset, allow_missing)
+    members = _read_members(patterns, dataset, allow_missing, submission_format)
     names = [member.name for member in members]
     refuse_overwriting([out, sources_path(out)], [images, *names])
     notes = check_members_of_weights(request, members)
@@ -103,11 +106,18 @@ def run_fuse(
 
 
 def _read_members(
-    patterns: Sequence[str], dataset: CocoDataset, allow_missing: bool
+    patterns: Sequence[str],
+    dataset: CocoDataset,
+    allow_missing: bool,
+    submission_format: SubmissionFormat | None,
+    further_files: Sequence[str] = (),
 ) -> list[Member]:
     """Read the members and say what is wrong with them, where there is truth with its cost."""
     with _saying_cost(dataset):
-        members = read_members(patterns, dataset, allow_missing=allow_missing)
+        members = read_members(
+            patterns, dataset, allow_missing=allow_missing, submission_format=submission_format
+        )
+    refuse_unused_format(submission_format, [*(member.name for member in members), *further_files])
     for member in members:
         _say_mistakes(member.name, member.predictions, dataset)
     return members
@@ -151,12 +161,13 @@ def run_tune(
     trials: int,
     seed: int,
     allow_missing: bool = False,
+    submission_format: SubmissionFormat | None = None,
     allow_leak: bool = False,
 ) -> Result:
     """Tune and write the settings; say what they gain."""
     truth = read_coco(truth_file)
     settings = with_class_ious(request, truth)
-    members = _read_members(patterns, truth, allow_missing)
+    members = _read_members(patterns, truth, allow_missing, submission_format)
     refuse_overwriting([out], [truth_file, *(member.name for member in members)])
     notes = check_members_of_weights(request, members)
     with progress_bar("tuning", 3 * trials) as progress:
@@ -196,15 +207,16 @@ def run_audit(
     images: str | None = None,
     truth: str | None = None,
     allow_missing: bool = False,
+    submission_format: SubmissionFormat | None = None,
 ) -> Result:
     """Replay the mistake, score it when there is truth; say what it changes."""
     dataset = read_coco(truth or images or "")
     settings = with_class_ious(request, dataset)
-    members = _read_members(patterns, dataset, allow_missing)
+    members = _read_members(patterns, dataset, allow_missing, submission_format, old_files)
     names = [member.name for member in members]
     notes = check_members_of_weights(request, members)
     with _saying_cost(dataset):
-        old = [(name, read_predictions(name, dataset)) for name in old_files]
+        old = [(name, read_predictions(name, dataset, submission_format)) for name in old_files]
     for name, predictions in old:
         _say_mistakes(name, predictions, dataset)
     found = audit(members, dataset, settings, old)

@@ -11,7 +11,8 @@ import numpy as np
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from data_tools.ground.paths import RunPaths, holds_sources
-from data_tools.predictions.files import READABLE, read_predictions
+from data_tools.predictions.files import READABLE, read_predictions, read_predictions_and_gaps
+from data_tools.predictions.formats.schema import SubmissionFormat
 from data_tools.predictions.mistakes import cut_text, order_text, score_cut, score_order_of
 from data_tools.predictions.table import Predictions
 
@@ -34,7 +35,11 @@ class Member:
 
 
 def read_members(
-    patterns: Sequence[str], dataset: CocoDataset, *, allow_missing: bool = False
+    patterns: Sequence[str],
+    dataset: CocoDataset,
+    *,
+    allow_missing: bool = False,
+    submission_format: SubmissionFormat | None = None,
 ) -> list[Member]:
     """Read members from prediction Parquet, submission CSVs and COCO results, in the order given.
 
@@ -42,13 +47,14 @@ def read_members(
         patterns: files, globs (expanded in alphabetical order), or run folders, of which the
             prediction file made for the dataset is taken.
         dataset: the images to fuse on.
+        submission_format: of the CSVs; None recognises it.
         allow_missing: take members that leave images out; those count as images without boxes.
 
     Raises:
         UserError: nothing found, a file given twice, a file of other images, or images missing.
     """
     paths = expand_members(patterns, dataset)
-    members = [_read_member(path, dataset) for path in paths]
+    members = [_read_member(path, dataset, submission_format) for path in paths]
     short = [member for member in members if member.missing_images]
     if short and not allow_missing:
         lines = [
@@ -123,7 +129,9 @@ def _prediction_file_of_run(folder: Path, dataset: CocoDataset) -> Path:
     )
 
 
-def _read_member(path: Path, dataset: CocoDataset) -> Member:
+def _read_member(
+    path: Path, dataset: CocoDataset, submission_format: SubmissionFormat | None
+) -> Member:
     if holds_sources(path):
         raise UserError(
             "the file says where fused boxes came from: it holds no predictions",
@@ -133,12 +141,7 @@ def _read_member(path: Path, dataset: CocoDataset) -> Member:
         )
     if path.suffix == ".parquet" and path.is_file():
         return _read_parquet_member(path, dataset)
-    predictions = read_predictions(path, dataset)
-    if path.name.endswith((".csv", ".csv.gz")):
-        listed = _images_listed_in_csv(path)
-        missing = tuple(name for name in dataset.file_names if name not in listed)
-        return Member(str(path), predictions, missing)
-    return Member(str(path), predictions)
+    return Member(str(path), *read_predictions_and_gaps(path, dataset, submission_format))
 
 
 def _read_parquet_member(path: Path, dataset: CocoDataset) -> Member:
@@ -153,13 +156,6 @@ def _read_parquet_member(path: Path, dataset: CocoDataset) -> Member:
     present = set(subset.file_names)
     missing = tuple(name for name in dataset.file_names if name not in present)
     return Member(str(path), on_all_images(predictions, dataset.image_ids), missing)
-
-
-def _images_listed_in_csv(path: Path) -> frozenset[str]:
-    import polars
-
-    column = polars.read_csv(path, columns=["image_id"], schema_overrides={"image_id": polars.Utf8})
-    return frozenset(column["image_id"].to_list())
 
 
 def mistake_notes(predictions: Predictions, dataset: CocoDataset) -> list[str]:

@@ -12,13 +12,15 @@ import numpy as np
 
 from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.ground.errors import UserError
+from data_tools.predictions.files import read_predictions_and_gaps
+from data_tools.predictions.formats.schema import SubmissionFormat
 from data_tools.predictions.table import Predictions
 from scoring.leaks import leak_line, leak_report
 from scoring.metrics.competition import CompetitionMatcher
 from scoring.mistake_costs import cost_of_misreading
 from submit.checks.text import size_text
-from submit.formats.writing import printed_lengths
-from submit.read import read_any
+from submit.printing import printed_lengths
+from submit.scores.of_file import gap_notes
 from submit.trimming import Trim, kept_by
 from submit.write import prepared
 
@@ -171,13 +173,12 @@ def plan_file(
     truth_file: str | Path,
     *,
     loss: float,
-    format_name: str | None = None,
-    format_file: str | Path | None = None,
+    submission_format: SubmissionFormat | None = None,
 ) -> dict[str, Any]:
     """Plan with a validation file: `smallest_trim`, `warnings`, `leaked` as one JSON object."""
     truth = read_coco(truth_file)
     with cost_of_misreading(truth):
-        found = read_any(predictions_file, truth, format_name=format_name, format_file=format_file)
+        found, missing = read_predictions_and_gaps(predictions_file, truth, submission_format)
     predictions, _ = prepared(found, truth)
     search = TrimSearch(predictions, truth)
     _, result = smallest_trim(search, loss)
@@ -185,7 +186,7 @@ def plan_file(
         "file": str(predictions_file),
         "loss": loss,
         **result,
-        "warnings": cost_warnings(search),
+        "warnings": [*cost_warnings(search), *gap_notes(missing)],
         "leaked": leak_report(predictions.provenance, truth),
     }
 

@@ -11,12 +11,16 @@ from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.ground.boxes import clip_boxes
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting
+from data_tools.predictions.formats.catalogue import (
+    find_format,
+    refuse_unlisted_classes,
+    with_classes,
+)
+from data_tools.predictions.formats.schema import SubmissionFormat
 from data_tools.predictions.mistakes import images_out_of_order
 from data_tools.predictions.table import Predictions, predictions_from_rows
 from scoring.table import check_same_images, positions_of
-from submit.formats.catalogue import find_format, refuse_unlisted_classes, with_classes
-from submit.formats.schema import SubmissionFormat
-from submit.formats.writing import keeps_area, write_in_format
+from submit.printing import keeps_area, write_in_format
 from submit.trimming import Trim, trimmed
 
 

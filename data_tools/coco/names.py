@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
+from posixpath import splitext
 
 from data_tools.ground.errors import UserError
 
@@ -55,3 +57,22 @@ def checked_name(name: str, where: str | Path | None) -> str:
         if "\\" in name
         else "correct the name",
     )
+
+
+def name_forms(name: str) -> tuple[str, ...]:
+    """Return a picture's name, without its folder, and without its ending too; each form once."""
+    # Not pathlib: ten times as slow, for every image of a dataset.
+    file = name.rpartition("/")[2]
+    return tuple(dict.fromkeys((name, file, splitext(file)[0])))
+
+
+def positions_by_any_name(file_names: Sequence[str]) -> dict[str, int | None]:
+    """Return the position of the picture that each form of a name means; None where of several.
+
+    A whole name goes before the short form of another picture.
+    """
+    found: dict[str, int | None] = {}
+    for place, name in enumerate(file_names):
+        for form in name_forms(name)[1:]:
+            found[form] = None if form in found else place
+    return {**found, **{name: place for place, name in enumerate(file_names)}}

@@ -5,24 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_tools.coco.dataset import CocoDataset, read_coco, write_coco
+from data_tools.coco.dataset import read_coco, write_coco
 from data_tools.convert.assemble import Imported
 from data_tools.convert.foreign_coco.read import read_foreign_coco
-from data_tools.convert.predictions import (
-    is_prediction_table,
-    read_prediction_table,
-    write_coco_results,
-    write_prediction_table,
-)
+from data_tools.convert.predictions import write_coco_results, write_prediction_table
 from data_tools.convert.table import coco_from_table
 from data_tools.convert.voc import coco_from_voc
 from data_tools.convert.yolo import coco_from_yolo, write_yolo
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import refuse_overwriting
 from data_tools.predictions.files import read_predictions, write_predictions
+from data_tools.predictions.formats.read import reading_format
 from data_tools.predictions.misread import NAMES, BoxNumbers
 from data_tools.predictions.mistakes import images_out_of_order
-from data_tools.predictions.table import Predictions
 
 PREDICTION_SUFFIXES = (".parquet", ".json", ".csv")
 
@@ -42,6 +37,7 @@ class ConvertRequest:
         overwrite: replace YOLO labels of other images in the output folder.
         boxes: what the four numbers of a predicted box are, if not what the format says.
         sort_scores: write the predicted boxes of each image in descending order of score.
+        format_name, format_file: the format of predictions in a CSV, see `reading_format`.
     """
 
     source: Path
@@ -53,6 +49,8 @@ class ConvertRequest:
     overwrite: bool = False
     boxes: BoxNumbers | None = None
     sort_scores: bool = False
+    format_name: str | None = None
+    format_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def convert(request: ConvertRequest) -> Converted:
             "--out names no file and no folder of its own",
             expected="a .json file (COCO) or a new folder (YOLO)",
         )
-    refuse_overwriting([request.out], [request.source, request.images])
+    refuse_overwriting([request.out], [request.source, request.images, request.format_file])
     if request.kind == "predictions":
         return _convert_predictions(request)
     if request.sort_scores or request.boxes:
@@ -101,6 +99,8 @@ def convert(request: ConvertRequest) -> Converted:
             f"{option} is for predictions, not for --from {request.kind}",
             expected="--from predictions",
         )
+    if request.format_name or request.format_file:
+        raise UserError("--format is about predictions", expected="--from predictions")
     imported = _read_annotations(request)
     dataset = imported.dataset
     if request.out.suffix == ".json":
@@ -140,7 +140,8 @@ def _convert_predictions(request: ConvertRequest) -> Converted:
             expected="--images data/test.json (or the fold's val_<k>.json)",
         )
     dataset = read_coco(request.images)
-    predictions = _read_any_predictions(request.source, dataset, request.boxes)
+    chosen = reading_format(request.format_name, request.format_file, [request.source])
+    predictions = read_predictions(request.source, dataset, chosen, numbers=request.boxes)
     notes: dict[str, int] = {}
     if request.boxes:
         notes[f"boxes read as {NAMES[request.boxes]}"] = len(predictions)
@@ -156,11 +157,3 @@ def _convert_predictions(request: ConvertRequest) -> Converted:
         write_prediction_table(request.out, predictions, dataset)
     notes = {note: count for note, count in notes.items() if count}
     return Converted(request.out, len(predictions.image_ids), len(predictions), notes=notes)
-
-
-def _read_any_predictions(
-    source: Path, dataset: CocoDataset, boxes: BoxNumbers | None
-) -> Predictions:
-    if source.suffix == ".csv" and is_prediction_table(source):
-        return read_prediction_table(source, dataset, boxes)
-    return read_predictions(source, dataset, numbers=boxes)

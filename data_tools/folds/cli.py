@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,7 @@ from data_tools.ground.command_line import Command
 from data_tools.ground.errors import UserError
 from data_tools.ground.options.limits import LAST_SEED, MOST_ITEMS, MOST_ROUNDS
 from data_tools.ground.options.output import Result, output_options
+from data_tools.predictions.formats.options import read_format_options
 
 FilePath = click.Path(path_type=Path)
 
@@ -38,6 +40,7 @@ FilePath = click.Path(path_type=Path)
 )
 @click.option("--against", type=FilePath, help="Search: test images to resemble (test.json).")
 @click.option("--predictions", type=FilePath, help="Search: boxes predicted on --against.")
+@read_format_options
 @click.option("--threshold", default=0.3, show_default=True, help="Search: lowest score of those.")
 @click.option("--data", "image_root", type=FilePath, help="Search: compare pictures under here.")
 @click.option("--ledger", type=FilePath, help="Search: submission ledger, for its scores.")
@@ -51,6 +54,8 @@ def split(
     search: int | None,
     against: Path | None,
     predictions: Path | None,
+    format_name: str | None,
+    format_file: Path | None,
     threshold: float,
     image_root: Path | None,
     ledger: Path | None,
@@ -71,8 +76,13 @@ def split(
 
     if search is None:
         found = None
-        given = {"--against": against, "--predictions": predictions, "--data": image_root}
-        unused = [name for name, value in {**given, "--ledger": ledger}.items() if value]
+        given: dict[str, Any] = {
+            "--against": against,
+            "--predictions": predictions,
+            "--data": image_root,
+        }
+        given |= {"--ledger": ledger, "--format": format_name, "--format-file": format_file}
+        unused = [name for name, value in given.items() if value]
         if unused:
             raise UserError(f"{unused[0]} only goes with --search", next_step="add --search 100")
     else:
@@ -82,7 +92,7 @@ def split(
         scheme = scheme or "stratified"
         request = SearchRequest(
             coco, folds, range(seed, seed + search), scheme, against, predictions, threshold,
-            image_root, ledger,
+            image_root, ledger, format_name, format_file,
         )  # fmt: skip
         found = search_seeds(request)
         seed = found.ranked[0].seed

@@ -16,6 +16,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.text_tables import read_table
 from data_tools.pictures.statistics import image_distance, is_measured, measure_images
 from data_tools.predictions.files import read_predictions
+from data_tools.predictions.formats.read import reading_format
 from data_tools.predictions.measures import predicted_measures
 
 RANKED_BY = ("class", "size", "count", "image")
@@ -200,6 +201,8 @@ class SearchRequest:
     threshold: float
     image_root: Path | None
     ledger: Path | None
+    format_name: str | None = None
+    format_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -250,5 +253,6 @@ def _target_boxes(request: SearchRequest, test: CocoDataset) -> BoxMeasures | No
         return box_measures(test)
     if request.predictions is None:
         return None
-    predictions = read_predictions(request.predictions, test)
+    chosen = reading_format(request.format_name, request.format_file, [request.predictions])
+    predictions = read_predictions(request.predictions, test, chosen)
     return predicted_measures(predictions, test, request.threshold)

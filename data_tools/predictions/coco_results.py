@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data_tools.coco.dataset import CocoDataset, load_json
+from data_tools.coco.names import name_forms, positions_by_any_name
 from data_tools.ground.errors import UserError
 from data_tools.ground.options.notes import assume
 
@@ -77,13 +78,13 @@ def _image_ids(
     """Return the (N,) id of each row's image, and whether by name: texts, or names contradict."""
     texts = [row["image_id"] for row in rows if isinstance(row["image_id"], str)]
     named = [row for row in rows if isinstance(row.get("file_name"), str)]
-    of_name = _ids_by_name(dataset)
+    of_name = positions_by_any_name(dataset.file_names)
     contradicting = 0
     for row in named:
         if not isinstance(row["image_id"], str):
             place = dataset.index_of_image_id.get(int(row["image_id"]))
             own = None if place is None else dataset.file_names[place]
-            contradicting += own is None or not _is_called(own, row["file_name"])
+            contradicting += own is None or row["file_name"] not in name_forms(own)
     if not texts and not contradicting:
         return np.array([int(row["image_id"]) for row in rows], dtype=np.int64), False
     keys = [row.get("file_name", row["image_id"]) for row in rows]
@@ -108,20 +109,8 @@ def _image_ids(
             else "`image_id` is a text"
         )
     )
-    return np.array([of_name[str(key)] for key in keys], dtype=np.int64), True
-
-
-def _ids_by_name(dataset: CocoDataset) -> dict[str, int | None]:
-    """Return the image id of each name, with and without folder and ending; None where of two."""
-    found: dict[str, int | None] = {}
-    for name, image_id in zip(dataset.file_names, dataset.image_ids.tolist(), strict=True):
-        for form in {PurePosixPath(name).name, PurePosixPath(name).stem}:
-            found[form] = None if form in found else image_id
-    return {**found, **dataset.image_id_of_file_name}
-
-
-def _is_called(own: str, name: str) -> bool:
-    return name in (own, PurePosixPath(own).name, PurePosixPath(own).stem)
+    places = np.array([of_name[str(key)] for key in keys], dtype=np.int64)
+    return dataset.image_ids[places], True
 
 
 def _problem(row: Any) -> str | None:

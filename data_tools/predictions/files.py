@@ -19,14 +19,23 @@ from data_tools.ground.declared.checking import OPEN, checked
 from data_tools.ground.declared.parsing import Refusal, parse_json
 from data_tools.ground.errors import UserError
 from data_tools.ground.files import whole_file
+from data_tools.ground.options.notes import assume
 from data_tools.predictions.coco_results import read_coco_results
-from data_tools.predictions.misread import BoxNumbers
+from data_tools.predictions.formats.read import (
+    CSV_ENDINGS,
+    JSON_ENDINGS,
+    is_of_kind,
+    read_submission,
+)
+from data_tools.predictions.formats.schema import SubmissionFormat
+from data_tools.predictions.misread import BoxNumbers, predictions_as_filed
 from data_tools.predictions.provenance import Provenance
-from data_tools.predictions.submission_csv import in_context, read_submission_csv
 from data_tools.predictions.table import Predictions, predictions_from_rows
 
 METADATA_KEY = b"boxcamp"
 COLUMNS = ("image_id", "label", "score", "xmin", "ymin", "xmax", "ymax", "view")
+# Only where the file that they came from states them: see `Predictions.stated_sides_wh`.
+STATED_SIDES = ("width", "height")
 # Integer columns and what they are held as; the others are floats of either width.
 KIND_OF_COLUMN = {"image_id": pa.int64(), "label": pa.int64(), "view": pa.uint8()}
 # A small file can unpack to more than any machine holds.
@@ -72,19 +81,20 @@ def write_predictions(path: str | Path, predictions: Predictions) -> None:
     """
     require_parquet_name(path)
     predictions = predictions.sorted_by_score()
-    boxes = predictions.boxes_xyxy
-    table = pa.table(
-        {
-            "image_id": predictions.image_id_of_row,
-            "label": predictions.labels,
-            "score": predictions.scores,
-            "xmin": boxes[:, 0],
-            "ymin": boxes[:, 1],
-            "xmax": boxes[:, 2],
-            "ymax": boxes[:, 3],
-            "view": predictions.views,
-        }
-    )
+    boxes, sides = predictions.boxes_xyxy, predictions.stated_sides_wh
+    columns = {
+        "image_id": predictions.image_id_of_row,
+        "label": predictions.labels,
+        "score": predictions.scores,
+        "xmin": boxes[:, 0],
+        "ymin": boxes[:, 1],
+        "xmax": boxes[:, 2],
+        "ymax": boxes[:, 3],
+        "view": predictions.views,
+    }
+    if sides is not None:
+        columns |= dict(zip(STATED_SIDES, sides.T, strict=True))
+    table = pa.table(columns)
     metadata = {
         "image_ids": predictions.image_ids.tolist(),
         "provenance": predictions.provenance.as_dict(),
@@ -95,18 +105,37 @@ def write_predictions(path: str | Path, predictions: Predictions) -> None:
 
 
 def read_predictions(
-    path: str | Path, dataset: CocoDataset | None = None, *, numbers: BoxNumbers | None = None
+    path: str | Path,
+    dataset: CocoDataset | None = None,
+    submission_format: SubmissionFormat | None = None,
+    *,
+    numbers: BoxNumbers | None = None,
 ) -> Predictions:
-    """Read predictions from any of the three kinds of file.
+    """Read predictions from any kind of file; see `read_predictions_and_gaps`."""
+    return read_predictions_and_gaps(path, dataset, submission_format, numbers=numbers)[0]
+
+
+def read_predictions_and_gaps(
+    path: str | Path,
+    dataset: CocoDataset | None = None,
+    submission_format: SubmissionFormat | None = None,
+    *,
+    numbers: BoxNumbers | None = None,
+) -> tuple[Predictions, tuple[str, ...]]:
+    """Read predictions from any kind of file.
 
     Args:
         path: the kit's Parquet, a submission CSV, or COCO results JSON.
         dataset: the images that were predicted. CSV and JSON need it; a Parquet file is checked
             against it.
+        submission_format: the format of a submission, see `reading_format`; None recognises that of
+            a CSV. Files of another kind are read as what they are.
         numbers: what the four numbers of a box are, if not what the format says.
 
     Returns:
-        Parquet: rows sorted by score. CSV and JSON: rows in file order (`row_order="file"`).
+        The predictions. Parquet: rows sorted by score. CSV and JSON: rows in file order
+        (`row_order="file"`). Then the names of images that a CSV leaves out though it should list
+        every image; they have no boxes.
 
     Raises:
         UserError: missing or broken file, a file made for other images, or boxes that look like
@@ -122,7 +151,7 @@ def read_predictions(
                 where=path,
                 expected="a CSV or COCO results",
             )
-        return _read_parquet(path, dataset)
+        return _read_parquet(path, dataset), ()
     if dataset is None:
         raise UserError(
             "this kind of prediction file does not say which images were predicted",
@@ -130,22 +159,13 @@ def read_predictions(
             expected="the COCO file of the images beside it",
             next_step="give --images (or --truth)",
         )
-    if path.name.endswith((".csv", ".csv.gz")):
-        predictions = read_submission_csv(path, dataset, numbers)
-    elif path.name.endswith((".json", ".json.gz")):
-        predictions = _read_coco_results(path, dataset, numbers)
-    else:
+    if submission_format is not None and is_of_kind(path, submission_format):
+        return read_submission(path, dataset, submission_format, numbers)
+    if path.name.endswith(JSON_ENDINGS):
+        return _read_coco_results(path, dataset, numbers), ()
+    if not path.name.endswith(CSV_ENDINGS):
         raise UserError("unknown kind of prediction file", where=path, expected=READABLE)
-    # Our own Parquet is in pixels by its contract; a poor detector's boxes may all be tiny.
-    if look_like_fractions(predictions.boxes_xyxy, dataset.sizes_wh):
-        raise UserError(
-            f"all {len(predictions)} boxes look like fractions of the image",
-            where=path,
-            expected="boxes in pixels",
-            next_step="multiply them by the width and height of their image; `submit formats` "
-            "lists the format of Open Images, which is fractions",
-        )
-    return predictions
+    return read_submission(path, dataset, None, numbers)
 
 
 def _read_parquet(path: Path, dataset: CocoDataset | None) -> Predictions:
@@ -167,16 +187,26 @@ def _read_parquet(path: Path, dataset: CocoDataset | None) -> Predictions:
     content = _metadata_of(table, path)
     if dataset is not None:
         _check_dataset(path, content.provenance, np.array(content.image_ids), dataset)
-    columns = {name: _column(table, name, path) for name in COLUMNS}
+    has_sides = all(table.column_names.count(name) == 1 for name in STATED_SIDES)
+    names = (*COLUMNS, *STATED_SIDES) if has_sides else COLUMNS
+    columns = {name: _column(table, name, path) for name in names}
+    boxes_xyxy = np.stack([columns[name] for name in ("xmin", "ymin", "xmax", "ymax")], axis=1)
+    if dataset is not None and look_like_fractions(boxes_xyxy, dataset.sizes_wh):
+        # A file of the kit is in pixels by its contract, and all boxes of a poor detector may be
+        # tiny: that is no reason to refuse them.
+        assume(f"{path}: all {len(boxes_xyxy)} boxes look like fractions, and are read as pixels")
     try:
         return predictions_from_rows(
             np.array(content.image_ids, dtype=np.int64),
             columns["image_id"],
             columns["label"],
             columns["score"],
-            np.stack([columns[name] for name in ("xmin", "ymin", "xmax", "ymax")], axis=1),
+            boxes_xyxy,
             views=columns["view"],
             provenance=content.provenance,
+            stated_sides_wh=np.stack([columns[name] for name in STATED_SIDES], axis=1)
+            if has_sides
+            else None,
         )
     except UserError as error:
         raise UserError(
@@ -237,13 +267,21 @@ def _check_dataset(
 
 def _read_coco_results(path: Path, dataset: CocoDataset, numbers: BoxNumbers | None) -> Predictions:
     results = read_coco_results(path, dataset)
-    return in_context(
+    boxes_xyxy = xywh_to_xyxy(results.boxes_xywh)
+    if look_like_fractions(boxes_xyxy, dataset.sizes_wh):
+        raise UserError(
+            f"all {len(boxes_xyxy)} boxes look like fractions of the image",
+            where=path,
+            expected="boxes in pixels",
+            next_step="multiply them by the width and height of their image",
+        )
+    return predictions_as_filed(
         path,
         dataset,
         results.image_ids,
         results.labels,
         results.scores,
-        xywh_to_xyxy(results.boxes_xywh),
+        boxes_xyxy,
         stated_sides_wh=results.boxes_xywh[:, 2:],
         numbers=numbers,
     )

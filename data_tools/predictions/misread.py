@@ -9,8 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
-from data_tools.predictions.table import Predictions
+from data_tools.predictions.provenance import Provenance
+from data_tools.predictions.table import Predictions, predictions_from_rows
 
 BoxNumbers = Literal["xyxy", "xywh"]
 NAMES = {"xyxy": "[xmin, ymin, xmax, ymax]", "xywh": "[xmin, ymin, width, height]"}
@@ -119,31 +121,57 @@ def misread(
     return Misread(numbers, other_boxes, other_sides, ~fits, int(fits_otherwise.sum()))
 
 
-def built_as_meant(
-    build: Callable[[np.ndarray, np.ndarray | None], Predictions],
-    boxes_xyxy: np.ndarray,
-    sides_wh: np.ndarray | None,
-    sizes_wh: np.ndarray,
+def predictions_as_filed(
     path: Path,
+    dataset: CocoDataset,
+    row_image_ids: np.ndarray,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    boxes_xyxy: np.ndarray,
+    stated_sides_wh: np.ndarray | None = None,
     numbers: BoxNumbers | None = None,
 ) -> Predictions:
-    """Build predictions from a file's boxes: as filed, or in the reading that was asked for.
+    """Build the predictions of a file in its order; a broken row's message names the file.
 
     Args:
-        build: makes them of (N, 4) corners and (N, 2) sides or None.
-        boxes_xyxy, sides_wh, sizes_wh: as in `misread`.
         path: the file.
+        dataset: the images that it is about.
+        row_image_ids, labels, scores, boxes_xyxy, stated_sides_wh: as in `predictions_from_rows`.
         numbers: what the four numbers of a box are; None: what the format says they are.
 
     Raises:
+        UserError: a row of an unknown image, or that breaks the contract of `Predictions`.
         MisreadBoxes: nobody said what the numbers are, and they fit otherwise only.
     """
+
+    def build(boxes_xyxy: np.ndarray, sides_wh: np.ndarray | None) -> Predictions:
+        try:
+            return predictions_from_rows(
+                dataset.image_ids,
+                row_image_ids,
+                labels,
+                scores,
+                boxes_xyxy,
+                provenance=Provenance(dataset=dataset.fingerprint, run=path.name.split(".")[0]),
+                row_order="file",
+                stated_sides_wh=sides_wh,
+            )
+        except UserError as error:
+            where = f"{path}, {error.where}" if error.where else path
+            raise UserError(
+                error.what, where=where, expected=error.expected, next_step=error.next_step
+            ) from None
+
     if numbers:
-        return build(*read_as(numbers, boxes_xyxy, sides_wh))
-    found = misread(boxes_xyxy, sides_wh, sizes_wh)
+        return build(*read_as(numbers, boxes_xyxy, stated_sides_wh))
+    if not np.isin(row_image_ids, dataset.image_ids).all():
+        return build(boxes_xyxy, stated_sides_wh)  # refuses them
+    order = np.argsort(dataset.image_ids)
+    image_of_row = order[np.searchsorted(dataset.image_ids, row_image_ids, sorter=order)]
+    found = misread(boxes_xyxy, stated_sides_wh, dataset.sizes_wh[image_of_row])
     if found:
         raise MisreadBoxes(found, path, lambda: build(found.boxes_xyxy, found.sides_wh))
-    return build(boxes_xyxy, sides_wh)
+    return build(boxes_xyxy, stated_sides_wh)
 
 
 def _fit(boxes_xyxy: np.ndarray, sizes_wh: np.ndarray) -> np.ndarray:

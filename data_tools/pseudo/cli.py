@@ -12,6 +12,7 @@ from data_tools.ground.command_line import Command, advance
 from data_tools.ground.errors import UserError
 from data_tools.ground.options.limits import MOST_ITEMS, MOST_ROUNDS
 from data_tools.ground.options.output import Result, output_options
+from data_tools.predictions.formats.options import read_format_options
 
 if TYPE_CHECKING:
     from data_tools.pseudo.command import PseudoResult
@@ -85,6 +86,7 @@ FilePath = click.Path(path_type=Path)
 @click.option("--fold", help="Several folds at once, as 0,1,2; paths then contain {fold}.")
 @click.option("--data", "image_root", type=FilePath, help="Data root.  [default: beside --test]")
 @click.option("--skip-duplicate-check", is_flag=True, help="Do not compare pictures.")
+@read_format_options
 @click.option("--allow-leak", is_flag=True, help="Accept teachers that leak; marked LEAKED.")
 @output_options
 def pseudo(**options: Any) -> Result:

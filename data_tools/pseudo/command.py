@@ -14,6 +14,8 @@ from data_tools.ground.files import refuse_overwriting, sha256_of_file
 from data_tools.ground.whole.staging import staged_files
 from data_tools.pictures.facts import ImageFacts
 from data_tools.predictions.files import read_predictions
+from data_tools.predictions.formats.read import reading_format
+from data_tools.predictions.formats.schema import SubmissionFormat
 from data_tools.predictions.table import Predictions
 from data_tools.pseudo.build import PseudoCounts, build_pseudo_set
 from data_tools.pseudo.duplicates import DuplicateReport, find_test_duplicates
@@ -97,7 +99,7 @@ def make_pseudo_set(
     """
     train, test = read_coco(request.train), read_coco(request.test)
     _check_inputs(request, train, test)
-    predictions = read_predictions(request.predictions, test)
+    predictions = read_predictions(request.predictions, test, _reading_format(request))
     _refuse_empty(predictions, request)
     validation = validation_file_names(train, request.train, request.val)
     leaked = leak_reasons(predictions.provenance, validation)
@@ -139,6 +141,11 @@ def make_pseudo_set(
     note = _note(result, train, predictions, chain)
     info = {**dataset.info, NOTE_KEY: note}
     return replace(result, dataset=replace(dataset, info=info, source=request.train))
+
+
+def _reading_format(request: PseudoRequest) -> SubmissionFormat | None:
+    files = [path for path in (request.predictions, request.oof) if path is not None]
+    return reading_format(request.format_name, request.format_file, files)
 
 
 def _check_inputs(request: PseudoRequest, train: CocoDataset, test: CocoDataset) -> None:
@@ -207,7 +214,7 @@ def _thresholds(request: PseudoRequest, train: CocoDataset, predictions: Predict
             expected="--oof work/runs/.../predictions/val.parquet --truth work/folds/val_3.json",
         )
     truth = read_coco(request.truth)
-    out_of_fold = read_predictions(request.oof, truth).sorted_by_score()
+    out_of_fold = read_predictions(request.oof, truth, _reading_format(request)).sorted_by_score()
     return precision_thresholds(out_of_fold, truth, request.target_precision)
 
 

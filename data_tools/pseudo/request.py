@@ -34,6 +34,8 @@ class PseudoRequest:
         image_root: what `file_name` is relative to; None for the folder of `test`.
         check_duplicates: compare pictures of test and training.
         allow_leak: write leaking labels, marked LEAKED.
+        format_name, format_file: the format of `predictions` and `oof` in CSVs, see
+            `reading_format`.
     """
 
     train: Path
@@ -53,12 +55,14 @@ class PseudoRequest:
     image_root: Path | None = None
     check_duplicates: bool = True
     allow_leak: bool = False
+    format_name: str | None = None
+    format_file: Path | None = None
 
     @property
     def inputs(self) -> tuple[Path | None, ...]:
         """The files that are read."""
         given = (self.train, self.test, self.predictions, self.val)
-        return (*given, self.oof, self.truth, self.previous)
+        return (*given, self.oof, self.truth, self.previous, self.format_file)
 
     def for_fold(self, fold: int) -> PseudoRequest:
         """Return the request with `{fold}` in its paths replaced."""

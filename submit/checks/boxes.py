@@ -6,36 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_tools.coco.fractions import look_like_fractions
 from data_tools.ground.findings import Finding
 from data_tools.predictions import mistakes
+from data_tools.predictions.formats.subject import Subject, finding
 from data_tools.predictions.misread import misread, repair_advice
-from submit.checks.findings import Subject, finding
 
 # A box may be printed a little outside its image by rounding; more than this is worth a word.
 EDGE_TOLERANCE_PIXELS = 0.01
-
-
-def numbers(subject: Subject) -> Iterator[Finding]:
-    """Texts that are no number, and numbers that are not finite."""
-    raw = subject.raw
-    if raw.not_a_number.any():
-        message = "{} boxes have a text where a number should be"
-        yield finding("error", "not_a_number", message, subject.boxes(raw.not_a_number))
-    known = raw.image_index[raw.row_of_box] >= 0
-    values = np.column_stack([raw.scores, raw.boxes_xyxy])
-    infinite = ~np.isfinite(values).all(axis=1) & ~raw.not_a_number & known
-    if infinite.any():
-        message = "{} boxes have a number that is not finite"
-        yield finding("error", "not_finite", message, subject.boxes(infinite))
-
-
-def labels(subject: Subject) -> Iterator[Finding]:
-    """Labels that are no class."""
-    unknown = subject.raw.class_index < 0
-    if unknown.any():
-        message = f"{{}} boxes have a label that is no class of {subject.dataset.source}"
-        yield finding("error", "unknown_labels", message, subject.boxes(unknown))
 
 
 def no_classes(subject: Subject) -> Iterator[Finding]:
@@ -46,15 +23,6 @@ def no_classes(subject: Subject) -> Iterator[Finding]:
             "numbers"
         )
         yield finding("warning", "no_classes", message, (1, ()))
-
-
-def scores(subject: Subject) -> Iterator[Finding]:
-    """Scores outside [0, 1]."""
-    scores = subject.raw.scores
-    outside = (scores < 0) | (scores > 1)
-    if outside.any():
-        message = "{} scores are not in [0, 1]"
-        yield finding("error", "score_range", message, subject.boxes(outside))
 
 
 def misread_boxes(subject: Subject) -> Iterator[Finding]:
@@ -98,15 +66,6 @@ def outside(subject: Subject) -> Iterator[Finding]:
             "pixels; `submit write` cuts them"
         )
         yield finding("warning", "over_edge", message, subject.boxes(partly))
-
-
-def looks_normalised(subject: Subject) -> Iterator[Finding]:
-    """Coordinates that look like fractions in a format of pixels."""
-    boxes, sizes = subject.raw.boxes_xyxy, subject.dataset.sizes_wh
-    finite = np.isfinite(boxes).all(axis=1)
-    if not subject.format.normalised and look_like_fractions(boxes[finite], sizes):
-        message = "all {} boxes end within 2 pixels of the corner: they look normalised to [0, 1]"
-        yield finding("error", "normalised", message, (len(boxes), ()))
 
 
 def score_order(subject: Subject) -> Iterator[Finding]:

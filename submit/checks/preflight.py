@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,31 +9,25 @@ import numpy as np
 from data_tools.coco.dataset import CocoDataset, read_coco
 from data_tools.ground.errors import UserError
 from data_tools.ground.findings import Finding
+from data_tools.predictions.formats.catalogue import DEFAULT_FORMAT, find_format
+from data_tools.predictions.formats.faults import FAULTS, Check, missing_images
+from data_tools.predictions.formats.raw import RawSubmission, read_raw
+from data_tools.predictions.formats.schema import SubmissionFormat
+from data_tools.predictions.formats.subject import Subject
 from submit.checks import boxes, rows
-from submit.checks.findings import CheckResult, Subject
-from submit.formats.catalogue import DEFAULT_FORMAT, find_format
-from submit.formats.raw import RawSubmission, read_raw
-from submit.formats.schema import SubmissionFormat
+from submit.checks.findings import CheckResult
 
-Check = Callable[[Subject], Iterator[Finding]]
-# What these find makes the boxes unreadable, or names none of the images.
-READING_CHECKS: tuple[Check, ...] = (
-    rows.unknown_images,
-    rows.repeated_images,
-    rows.broken_strings,
-    boxes.numbers,
-    boxes.labels,
-    boxes.scores,
+FURTHER_CHECKS: tuple[Check, ...] = (
+    missing_images,
     boxes.misread_boxes,
     boxes.empty_boxes,
-    boxes.looks_normalised,
-    rows.missing_images,
-)
-FURTHER_CHECKS: tuple[Check, ...] = (
     boxes.no_classes,
     boxes.outside,
     boxes.emptiness,
     rows.wrong_ids,
+    rows.index_column,
+    rows.loose_names,
+    rows.decimal_labels,
     rows.image_order,
     rows.column_order,
     rows.spaces,
@@ -70,7 +63,7 @@ def check_raw(
 ) -> CheckResult:
     """Run every check on a submission that was read."""
     subject = Subject(raw, submission_format, dataset, path)
-    findings = [f for check in (*READING_CHECKS, *FURTHER_CHECKS) for f in check(subject)]
+    findings = [f for check in (*FAULTS, *FURTHER_CHECKS) for f in check(subject)]
     image_of_box = raw.image_index[raw.row_of_box]
     with_boxes = len(np.unique(image_of_box[image_of_box >= 0]))
     return CheckResult(
@@ -88,19 +81,3 @@ def unreadable(path: str | Path, format_name: str | None, error: UserError) -> C
     """Return the result for a file that could not even be read: one error, the message."""
     found = Finding("error", "unreadable", str(error), 1)
     return CheckResult(str(path), format_name or DEFAULT_FORMAT, 0, 0, 0, 0, (found,))
-
-
-def refuse_errors(
-    raw: RawSubmission, submission_format: SubmissionFormat, dataset: CocoDataset, path: Path
-) -> None:
-    """Raise `UserError` for the first error that makes the boxes unreadable."""
-    subject = Subject(raw, submission_format, dataset, path)
-    for check in READING_CHECKS:
-        for finding in check(subject):
-            # A file may leave images out: they have no boxes then.
-            if finding.check != "missing_images":
-                raise UserError(
-                    finding.message,
-                    where=f"{path}, {'; '.join(finding.examples)}",
-                    next_step="`python -m submit check` lists everything that is wrong",
-                )

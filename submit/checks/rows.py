@@ -8,26 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_tools.ground.findings import Finding
-from data_tools.predictions.submission_csv import header_text
-from submit.checks.findings import Subject, finding
-from submit.formats.catalogue import image_names
+from data_tools.predictions.formats.catalogue import image_names
+from data_tools.predictions.formats.subject import Subject, finding
+from data_tools.predictions.text_columns import header_text
 
 LARGE_FILE_BYTES = 100_000_000
 # Enough for the header and the first rows, whatever their boxes.
 FIRST_BYTES = 1 << 20
-
-
-def unknown_images(subject: Subject) -> Iterator[Finding]:
-    """Names that are no image of the dataset."""
-    unknown = subject.raw.image_index < 0
-    if unknown.any():
-        expected = image_names(subject.format, subject.dataset)[0]
-        yield finding(
-            "error",
-            "unknown_images",
-            f"{{}} images are not in {subject.dataset.source}; names look like {expected!r}",
-            subject.rows(unknown),
-        )
 
 
 def wrong_ids(subject: Subject) -> Iterator[Finding]:
@@ -40,38 +27,32 @@ def wrong_ids(subject: Subject) -> Iterator[Finding]:
         yield finding("error", "wrong_image_ids", message, (len(subject.raw.scores), ()))
 
 
-def missing_images(subject: Subject) -> Iterator[Finding]:
-    """Images without a row."""
-    if subject.format.row_per != "image" and not subject.format.empty:
-        return
-    present = set(subject.raw.image_index.tolist())
-    names = image_names(subject.format, subject.dataset)
-    missing = [name for place, name in enumerate(names) if place not in present]
-    if missing:
-        message = "{} images have no row; an image without boxes needs one too"
-        yield finding("error", "missing_images", message, subject.names(missing))
+def index_column(subject: Subject) -> Iterator[Finding]:
+    """Row numbers that pandas left in front."""
+    if subject.raw.index_column is not None:
+        message = (
+            f"the file begins with a column of row numbers ({subject.raw.index_column!r}), which a "
+            "server refuses: write it with `to_csv(..., index=False)`"
+        )
+        yield finding("error", "index_column", message, (1, ()))
 
 
-def repeated_images(subject: Subject) -> Iterator[Finding]:
-    """Images with more than one row."""
-    seen: set[str] = set()
-    repeated = []
-    for name in subject.raw.names:
-        if name in seen:
-            repeated.append(name)
-        seen.add(name)
-    if repeated:
-        message = "{} rows repeat an image that already has one"
-        yield finding("error", "repeated_images", message, subject.names(repeated))
+def loose_names(subject: Subject) -> Iterator[Finding]:
+    """Names that lack a folder or an ending, or have one too many."""
+    loose = subject.raw.loosely_named
+    if loose.any():
+        place = int(loose.argmax())
+        wanted = image_names(subject.format, subject.dataset)[int(subject.raw.image_index[place])]
+        message = f"{{}} images have a folder or an ending too few or too many; expected {wanted!r}"
+        yield finding("error", "image_names", message, subject.rows(loose))
 
 
-def broken_strings(subject: Subject) -> Iterator[Finding]:
-    """Strings that do not divide into boxes."""
-    per_box = max(len(subject.format.fields), 1)
-    broken = subject.raw.field_counts % per_box != 0
-    if subject.format.row_per == "image" and broken.any():
-        message = f"{{}} rows do not divide into {per_box} numbers a box"
-        yield finding("error", "broken_strings", message, subject.rows(broken))
+def decimal_labels(subject: Subject) -> Iterator[Finding]:
+    """Labels written as 7.0, as they become beside missing values in pandas."""
+    count = subject.raw.decimal_labels
+    if count:
+        message = "{} labels are written with decimals, such as 7.0, which a server may refuse"
+        yield finding("warning", "decimal_labels", message, (count, ()))
 
 
 def image_order(subject: Subject) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ from data_tools.ground.command_line import Command
 from data_tools.ground.errors import UserError
 from data_tools.ground.options.limits import MOST_ITEMS
 from data_tools.ground.options.output import Result, output_options
-from submit.commands.options import FILE, FORMAT_FILE
+from data_tools.predictions.formats.options import FORMAT_FILE
+from submit.commands.options import FILE
 
 
 @click.command(cls=Command)
@@ -106,11 +107,11 @@ def check(
     if against is not None and result.errors:
         difference = {"against": str(against), "not_compared": "the file has errors"}
     elif against is not None:
+        from data_tools.predictions.formats.catalogue import find_format
         from submit.scores.changes import compare_files
 
-        difference = compare_files(
-            against, submission, images, format_name=format_name, format_file=format_file
-        )
+        chosen = find_format(format_name, format_file)
+        difference = compare_files(against, submission, images, submission_format=chosen)
     return Result(
         {**result.as_dict(), "against": difference},
         check_text(result, difference),
@@ -128,7 +129,7 @@ def formats(format_file: Path | None) -> Result:
     Examples:
       python -m submit formats
     """
-    from submit.formats.catalogue import load_formats
+    from data_tools.predictions.formats.catalogue import load_formats
 
     found = {name: entry.description for name, entry in load_formats(format_file).items()}
     return Result(found, "\n".join(f"{name:<18} {about}" for name, about in found.items()))

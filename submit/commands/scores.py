@@ -9,7 +9,8 @@ import click
 from data_tools.ground.command_line import Command
 from data_tools.ground.options.limits import LAST_SEED, MOST_SAMPLES
 from data_tools.ground.options.output import Result, output_options
-from submit.commands.options import FILE, FORMAT_FILE, READ_FORMAT
+from data_tools.predictions.formats.options import read_format_options
+from submit.commands.options import FILE
 
 
 @click.command(cls=Command, renamed={"--json FILE": "--json-out FILE", "--bootstrap": "--samples"})
@@ -29,8 +30,7 @@ from submit.commands.options import FILE, FORMAT_FILE, READ_FORMAT
     show_default=True,
     help="Seed of those samples.",
 )
-@READ_FORMAT
-@FORMAT_FILE
+@read_format_options
 @click.option(
     "--disagree", is_flag=True, help="List the boxes that the two metrics judge differently."
 )
@@ -53,6 +53,7 @@ def score(
           --truth work/folds/val_3.json --json-out work/yolox_score.json
       python -m submit score work/ensemble/val.parquet --truth work/folds/val_3.json --disagree
     """
+    from data_tools.predictions.formats.read import reading_format
     from submit.scores.of_file import score_file
     from submit.scores.score_text import score_text
 
@@ -61,8 +62,7 @@ def score(
         truth,
         bootstrap_samples=samples,
         seed=seed,
-        format_name=format_name,
-        format_file=format_file,
+        submission_format=reading_format(format_name, format_file, [predictions_file]),
         disagree=disagree,
     )
     return Result(result, score_text(result))
@@ -71,8 +71,7 @@ def score(
 @click.command(cls=Command)
 @click.argument("predictions_files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
-@READ_FORMAT
-@FORMAT_FILE
+@read_format_options
 @output_options
 def table(
     predictions_files: tuple[Path, ...],
@@ -87,9 +86,11 @@ def table(
       python -m submit table work/runs/yolox/fold3/predictions/val.parquet \\
           work/ensemble/val.parquet --truth work/folds/val_3.json
     """
+    from data_tools.predictions.formats.read import reading_format
     from submit.scores.table import score_table, table_text
 
-    rows = score_table(predictions_files, truth, format_name=format_name, format_file=format_file)
+    chosen = reading_format(format_name, format_file, predictions_files)
+    rows = score_table(predictions_files, truth, submission_format=chosen)
     return Result(rows, table_text(rows))
 
 
@@ -100,8 +101,7 @@ def table(
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
 @click.option("--threshold", default=0.3, show_default=True,
               help="Lowest score in the confusion matrix.")  # fmt: skip
-@READ_FORMAT
-@FORMAT_FILE
+@read_format_options
 @output_options
 def diagnose(
     predictions_file: Path,
@@ -116,6 +116,7 @@ def diagnose(
     Examples:
       python -m submit diagnose work/ensemble/val.parquet --truth work/folds/val_3.json
     """
+    from data_tools.predictions.formats.read import reading_format
     from submit.scores.diagnosis_text import diagnosis_text
     from submit.scores.of_file import diagnose_file
 
@@ -123,8 +124,7 @@ def diagnose(
         predictions_file,
         truth,
         score_threshold=threshold,
-        format_name=format_name,
-        format_file=format_file,
+        submission_format=reading_format(format_name, format_file, [predictions_file]),
     )
     return Result(result, diagnosis_text(result))
 
@@ -133,8 +133,7 @@ def diagnose(
 @click.argument("predictions_file", metavar="FILE", type=FILE)
 @click.option("--truth", type=FILE, required=True, help="COCO file with the annotations.")
 @click.option("--loss", default=0.001, show_default=True, help="mAP50 that may be given up.")
-@READ_FORMAT
-@FORMAT_FILE
+@read_format_options
 @output_options
 def plan(
     predictions_file: Path,
@@ -153,9 +152,9 @@ def plan(
       python -m submit plan work/ensemble/val.parquet --truth work/folds/val_3.json
       python -m submit plan work/ensemble/val.parquet --truth work/folds/val_3.json --loss 0.002
     """
+    from data_tools.predictions.formats.read import reading_format
     from submit.plan import plan_file, plan_text
 
-    result = plan_file(
-        predictions_file, truth, loss=loss, format_name=format_name, format_file=format_file
-    )
+    chosen = reading_format(format_name, format_file, [predictions_file])
+    result = plan_file(predictions_file, truth, loss=loss, submission_format=chosen)
     return Result(result, plan_text(result))

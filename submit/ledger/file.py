@@ -16,7 +16,7 @@ from data_tools.ground.errors import UserError
 from data_tools.ground.files import write_text
 from data_tools.ground.paths import lock_beside
 from data_tools.ground.text_tables import read_table
-from data_tools.predictions.submission_csv import header_text
+from data_tools.predictions.text_columns import header_text
 
 LOCK_SECONDS = 60
 

@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 
 from data_tools.coco.dataset import load_json
 from data_tools.ground.declared.checking import OPEN, checked
+from data_tools.predictions.formats.schema import SubmissionFormat
 
 Share = Annotated[float, Ge(0), Le(1)]
 
@@ -70,13 +71,19 @@ def find_score(
     validation_file: str | Path | None,
     truth_file: str | Path | None,
     score_file: str | Path | None,
+    submission_format: SubmissionFormat | None = None,
 ) -> dict[str, Any] | None:
     """Score a validation file, or read the score file, or return None if neither is given."""
     if validation_file is not None and truth_file is not None:
         from scoring.uncertainty.bootstrap import DEFAULT_SAMPLES
         from submit.scores.of_file import score_file as score
 
-        return score(validation_file, truth_file, bootstrap_samples=DEFAULT_SAMPLES)
+        return score(
+            validation_file,
+            truth_file,
+            bootstrap_samples=DEFAULT_SAMPLES,
+            submission_format=submission_format,
+        )
     return None if score_file is None else read_score_file(score_file)
 
 

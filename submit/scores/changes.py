@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from data_tools.coco.dataset import read_coco
+from data_tools.predictions.formats.read import read_submission
+from data_tools.predictions.formats.schema import SubmissionFormat
 from data_tools.predictions.table import Predictions
-from submit.read import read_submission
 
 PARTNER_IOU = 0.5
 
@@ -19,13 +20,12 @@ def compare_files(
     after_file: str | Path,
     images_file: str | Path,
     *,
-    format_name: str | None = None,
-    format_file: str | Path | None = None,
+    submission_format: SubmissionFormat,
 ) -> dict[str, Any]:
     """Compare two submission files; returns `compare` with the name of the earlier one."""
     dataset = read_coco(images_file)
     before, after = (
-        read_submission(path, format_name, dataset, format_file=format_file)
+        read_submission(Path(path), dataset, submission_format)[0]
         for path in (before_file, after_file)
     )
     return {"against": str(before_file), **compare(before, after)}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from data_tools.coco.dataset import read_coco
+from data_tools.predictions.files import read_predictions_and_gaps
+from data_tools.predictions.formats.schema import SubmissionFormat
 from scoring.diagnosis import diagnose
 from scoring.disagreement import disagreements
 from scoring.leaks import member_names
 from scoring.mistake_costs import cost_of_misreading, mistake_costs
 from scoring.score import score
 from scoring.uncertainty.bootstrap import DEFAULT_SEED
-from submit.read import missing_image_notes, read_any
 
 
 def score_file(
@@ -21,8 +23,7 @@ def score_file(
     *,
     bootstrap_samples: int = 0,
     seed: int = DEFAULT_SEED,
-    format_name: str | None = None,
-    format_file: str | Path | None = None,
+    submission_format: SubmissionFormat | None = None,
     disagree: bool = False,
 ) -> dict[str, Any]:
     """Score a prediction file of any kind.
@@ -33,9 +34,7 @@ def score_file(
     """
     truth = read_coco(truth_file)
     with cost_of_misreading(truth):
-        predictions = read_any(
-            predictions_file, truth, format_name=format_name, format_file=format_file
-        )
+        predictions, missing = read_predictions_and_gaps(predictions_file, truth, submission_format)
     result = score(predictions, truth, bootstrap_samples=bootstrap_samples, seed=seed)
     result = {
         "file": str(predictions_file),
@@ -43,9 +42,7 @@ def score_file(
         "members": member_names(predictions.provenance),
         **result,
     }
-    result["notes"] += missing_image_notes(
-        predictions_file, truth, format_name=format_name, format_file=format_file
-    )
+    result["notes"] += gap_notes(missing)
     if disagree:
         result["disagreements"] = disagreements(predictions, truth)
     return result
@@ -56,19 +53,21 @@ def diagnose_file(
     truth_file: str | Path,
     *,
     score_threshold: float = 0.3,
-    format_name: str | None = None,
-    format_file: str | Path | None = None,
+    submission_format: SubmissionFormat | None = None,
 ) -> dict[str, Any]:
     """Diagnose a prediction file of any kind as `diagnose` does."""
     truth = read_coco(truth_file)
     with cost_of_misreading(truth):
-        predictions = read_any(
-            predictions_file, truth, format_name=format_name, format_file=format_file
-        )
+        predictions, missing = read_predictions_and_gaps(predictions_file, truth, submission_format)
     result = diagnose(predictions, truth, score_threshold=score_threshold)
-    notes = missing_image_notes(
-        predictions_file, truth, format_name=format_name, format_file=format_file
-    )
     mistakes = mistake_costs(predictions, truth)
-    notes = [*(mistake["note"] for mistake in mistakes), *notes]
+    notes = [*(mistake["note"] for mistake in mistakes), *gap_notes(missing)]
     return {"file": str(predictions_file), **result, "mistakes": mistakes, "notes": notes}
+
+
+def gap_notes(missing_images: Sequence[str]) -> list[str]:
+    """Return what to say about images that a file leaves out: one note, or none."""
+    if not missing_images:
+        return []
+    count = len(missing_images)
+    return [f"{count} images have no row in the file; they are scored as images without boxes"]

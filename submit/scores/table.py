@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.coco.dataset import CocoDataset, read_coco
+from data_tools.predictions.files import read_predictions_and_gaps
+from data_tools.predictions.formats.schema import SubmissionFormat
 from data_tools.predictions.table import Predictions
 from scoring.leaks import leak_line, member_names
 from scoring.mistake_costs import cost_of_misreading
 from scoring.score import score
-from submit.read import is_submission, missing_image_notes, read_any
+from submit.scores.of_file import gap_notes
 
 COLUMNS = ("competition_map50", "map", "map50", "map_small", "map_medium", "map_large")
 
@@ -38,8 +40,7 @@ def score_table(
     prediction_files: Sequence[str | Path],
     truth_file: str | Path,
     *,
-    format_name: str | None = None,
-    format_file: str | Path | None = None,
+    submission_format: SubmissionFormat | None = None,
 ) -> list[ScoredFile]:
     """Score every file against the same truth, in the order given.
 
@@ -47,15 +48,7 @@ def score_table(
         UserError: as `scoring.score.score`, for the first file that cannot be scored.
     """
     truth = read_coco(truth_file)
-    rows = [
-        _scored(
-            Path(path),
-            truth,
-            format_name=format_name if is_submission(path) else None,
-            format_file=format_file if is_submission(path) else None,
-        )
-        for path in prediction_files
-    ]
+    rows = [_scored(Path(path), truth, submission_format) for path in prediction_files]
     names = [row.name for row in rows]
     # Files of one run, say of two epochs, can only be told apart by their paths.
     return [
@@ -65,18 +58,12 @@ def score_table(
 
 
 def _scored(
-    path: Path,
-    truth: CocoDataset,
-    *,
-    format_name: str | None,
-    format_file: str | Path | None,
+    path: Path, truth: CocoDataset, submission_format: SubmissionFormat | None
 ) -> ScoredFile:
     with cost_of_misreading(truth):
-        predictions = read_any(path, truth, format_name=format_name, format_file=format_file)
+        predictions, missing = read_predictions_and_gaps(path, truth, submission_format)
     result = score(predictions, truth)
-    result["notes"] += missing_image_notes(
-        path, truth, format_name=format_name, format_file=format_file
-    )
+    result["notes"] += gap_notes(missing)
     provenance = predictions.provenance
     runs = tuple(member_names(provenance))
     return ScoredFile(_name(path, predictions), runs, bool(provenance.members), result)

@@ -20,7 +20,7 @@ FILE_NAME = re.compile(
 ELSEWHERE = {
     "data_tools/convert/class_files.py": {"classes.txt", "data.yaml", "data.yml", "dataset.yaml"},
     "data_tools/convert/yolo.py": {"*.txt"},
-    "submit/formats/catalogue.py": {"formats.yaml"},
+    "data_tools/predictions/formats/catalogue.py": {"formats.yaml"},
     "models/engine/libraries/ultralytics/arguments.py": {"yolo11*.yaml"},
     "experiments/plan/spec_file.py": {"*.yaml"},
     "experiments/catalogue.py": {"*.yaml"},

@@ -77,7 +77,7 @@ def settle() -> None:
 
     Children share it with their parent as long as nobody touches it.
     """
-    from submit.formats.catalogue import load_formats
+    from data_tools.predictions.formats.catalogue import load_formats
 
     load_formats()
     gc.collect()

@@ -7,10 +7,10 @@ import re
 import pytest
 import yaml
 
+from data_tools.predictions.formats.catalogue import load_formats
+from data_tools.predictions.formats.schema import SubmissionFormat
 from scoring.disagreement import disagreements
 from scoring.score import score
-from submit.formats.catalogue import load_formats
-from submit.formats.schema import SubmissionFormat
 from tests.builders.scoring_cases import dataset, predictions
 
 

@@ -8,7 +8,6 @@ import pytest
 from data_tools.coco.dataset import coco_from_dict, read_coco
 from data_tools.predictions.files import read_predictions
 from data_tools.predictions.misread import MisreadBoxes, misread, read_as
-from data_tools.predictions.submission_csv import read_submission_csv
 from tests.builders.misread_boxes import BOXES_XYWH, BOXES_XYXY, write_misread_files
 
 SIZES = np.full((20, 2), 100)
@@ -82,7 +81,7 @@ def test_of_14_real_files_none_is_misread_and_all_are_named_with_either_mistake(
     ]
     test = coco_from_dict({"images": images})
     for path in files:
-        predictions = read_submission_csv(path, train if path.parent.name == "oof" else test)
+        predictions = read_predictions(path, train if path.parent.name == "oof" else test)
         boxes, sizes = predictions.boxes_xyxy, np.full((len(predictions), 2), 1024)
         sides = boxes[:, 2:] - boxes[:, :2]
         as_corners = np.concatenate([boxes[:, :2], sides], axis=1)

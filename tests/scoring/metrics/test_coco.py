@@ -180,4 +180,6 @@ def test_parquet_of_a_float64_table_scores_as_the_table(tmp_path):
     write_predictions(tmp_path / "found.parquet", table)
     again = read_predictions(tmp_path / "found.parquet", truth)
     assert again.scores.dtype == again.boxes_xyxy.dtype == np.float64
-    np.testing.assert_array_equal(again.boxes_xyxy, table.sorted_by_score().boxes_xyxy)
+    wanted = table.sorted_by_score()
+    np.testing.assert_array_equal(again.boxes_xyxy, wanted.boxes_xyxy)
+    np.testing.assert_array_equal(again.sides_wh, wanted.sides_wh)

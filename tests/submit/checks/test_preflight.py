@@ -15,11 +15,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 
 from data_tools.coco.dataset import coco_from_dict, write_coco
+from data_tools.predictions.formats.catalogue import find_format
 from data_tools.predictions.misread import NAMES
 from submit.checks.preflight import check_file
 from submit.cli import main
-from submit.formats.catalogue import find_format
-from submit.formats.writing import write_in_format
+from submit.printing import write_in_format
 from submit.scores.changes import compare
 from submit.write import prepared
 from tests.builders.misread_boxes import write_misread_files
@@ -142,7 +142,7 @@ def test_json_of_a_file_that_cannot_be_read_is_json(tmp_path):
 
 
 def test_a_column_too_many_is_no_submission(tmp_path):
-    result = run(tmp_path, [f",{HEADER}", *(f"{n},{line}" for n, line in enumerate(GOOD[1:]))])
+    result = run(tmp_path, [f"x,{HEADER}", *(f"{n},{line}" for n, line in enumerate(GOOD[1:]))])
     assert result.exit_code == 2
     assert "the header is" in result.output
 

@@ -11,7 +11,7 @@ import numpy as np
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.declared.parsing import load_declared
 from data_tools.ground.errors import UserError
-from submit.formats.schema import SubmissionFormat, checked_formats
+from data_tools.predictions.formats.schema import SubmissionFormat, checked_formats
 
 BUILT_IN = Path(__file__).with_name("formats.yaml")
 DEFAULT_FORMAT = "aistages"
@@ -97,6 +97,23 @@ def refuse_unlisted_classes(submission_format: SubmissionFormat, dataset: CocoDa
         )
 
 
+def single_class(dataset: CocoDataset) -> int | None:
+    """Return the position of the only class, None if there are several.
+
+    Roboflow writes the name of the project as one more category, above the others: it is no class
+    where no box has it.
+    """
+    categories = dataset.categories
+    if len(categories) == 2:
+        in_use = {annotation["category_id"] for annotation in dataset.annotations}
+        for root, other in ((0, 1), (1, 0)):
+            name = categories[root]["name"]
+            is_above = categories[other].get("supercategory") == name != categories[other]["name"]
+            if is_above and categories[root]["id"] not in in_use:
+                return other
+    return 0 if len(categories) == 1 else None
+
+
 def label_names(submission_format: SubmissionFormat, dataset: CocoDataset) -> list[str]:
     """Return what the format calls each class, in the order of the dataset's categories.
 
@@ -107,7 +124,7 @@ def label_names(submission_format: SubmissionFormat, dataset: CocoDataset) -> li
     """
     refuse_unlisted_classes(submission_format, dataset)
     if "label" not in submission_format.fields and submission_format.row_per != "coco_json":
-        if len(dataset.categories) != 1:
+        if single_class(dataset) is None:
             raise UserError(
                 f"format {submission_format.name!r} has no label, but the dataset has "
                 f"{len(dataset.categories)} classes",

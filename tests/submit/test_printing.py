@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +12,9 @@ from hypothesis import strategies as st
 from data_tools.coco.dataset import coco_from_dict
 from data_tools.coco.fractions import look_like_fractions
 from data_tools.ground.errors import UserError
-from submit.formats.catalogue import find_format, load_formats
-from submit.formats.writing import keeps_area, write_in_format
-from submit.read import read_any, read_submission
+from data_tools.predictions.formats.catalogue import find_format, load_formats
+from data_tools.predictions.formats.read import read_submission, reading_format
+from submit.printing import keeps_area, write_in_format
 from tests.builders.scoring_cases import predictions
 
 NAMES = list(load_formats())
@@ -76,7 +75,7 @@ def test_text_of_every_format(name, tmp_path):
 def test_no_boxes_read_back_as_no_boxes(name, tmp_path):
     dataset = images_of(classes=("paper",))
     text_of(name, dataset, [], tmp_path)
-    again = read_submission(tmp_path / "out", name, dataset)
+    again = read_submission(tmp_path / "out", dataset, find_format(name))[0]
     assert len(again) == 0
     assert again.image_ids.tolist() == [10, 20, 30]
 
@@ -108,7 +107,7 @@ def test_reading_back_gives_what_was_printed(tmp_path_factory, rows, name, digit
     assume(not look_like_fractions(table.boxes_xyxy, dataset.sizes_wh))
     path = tmp_path_factory.mktemp("format") / "out"
     write_in_format(path, table, dataset, chosen)
-    again = read_submission(path, name, dataset)
+    again = read_submission(path, dataset, chosen)[0]
     for column in ("image_ids", "offsets", "labels"):
         np.testing.assert_array_equal(getattr(again, column), getattr(table, column))
     if digits is None:
@@ -133,7 +132,7 @@ def test_exact_formats_of_corners_give_the_very_same_float32(tmp_path):
     ]
     for name in ("aistages", "kaggle", "kaggle_normalised", "kaggle_no_finding", "rows"):
         text_of(name, dataset, rows, tmp_path)
-        again = read_submission(tmp_path / "out", name, dataset)
+        again = read_submission(tmp_path / "out", dataset, find_format(name))[0]
         printed = predictions(dataset, rows).boxes_xyxy
         assert (again.boxes_xyxy.dtype, printed.dtype) == (np.float64, np.float32)
         np.testing.assert_array_equal(again.boxes_xyxy.astype(np.float32), printed)
@@ -160,7 +159,8 @@ def test_a_format_of_the_users_own(tmp_path):
     lines = text_of("drone", dataset, [ROW], tmp_path, format_file=tmp_path / "own.yaml")
     assert lines == ["picture,name,confidence,cx,cy,w,h", "10,paper,0.5,0.2,0.2,0.2,0.2",
                      "20,none,1,0,0,1,1", "30,none,1,0,0,1,1"]  # fmt: skip
-    again = read_submission(tmp_path / "out", "drone", dataset, format_file=tmp_path / "own.yaml")
+    drone = find_format("drone", tmp_path / "own.yaml")
+    again, _ = read_submission(tmp_path / "out", dataset, drone)
     assert again.image_id_of_row.tolist() == [10]
     np.testing.assert_allclose(again.boxes_xyxy, [ROW[3]], rtol=1e-6)
 
@@ -234,9 +234,8 @@ def test_format_files_that_are_none(tmp_path, text):
 
 def test_a_format_file_without_a_name_is_not_passed_over(tmp_path):
     (tmp_path / "own.yaml").write_text(OWN)
-    dataset = images_of()
     with pytest.raises(UserError, match="a --format-file, but no --format") as caught:
-        read_any(tmp_path / "a.csv", dataset, format_file=tmp_path / "own.yaml")
+        reading_format(None, tmp_path / "own.yaml", ["a.csv"])
     assert caught.value.expected.endswith("coco, drone")
     assert find_format(None).name == "aistages"
 
@@ -261,17 +260,3 @@ def test_names_that_a_format_cannot_express_are_refused(tmp_path):
     with pytest.raises(UserError, match="two classes have the same name"):
         text_of("kaggle_normalised", images_of(classes=("x", "x")), [], tmp_path)
     assert not (tmp_path / "out").exists()
-
-
-def test_any_kind_of_file_is_read_by_its_ending_or_by_the_named_format(tmp_path):
-    dataset = images_of()
-    write_in_format(
-        tmp_path / "a.csv", predictions(dataset, [ROW]), dataset, find_format("aistages")
-    )
-    write_in_format(tmp_path / "b.csv", predictions(dataset, [ROW]), dataset, find_format("kaggle"))
-    write_in_format(tmp_path / "c.json", predictions(dataset, [ROW]), dataset, find_format("coco"))
-    assert json.loads((tmp_path / "c.json").read_text())[0]["image_id"] == 10
-    for path, name in (("a.csv", None), ("b.csv", "kaggle"), ("c.json", None), ("c.json", "coco")):
-        assert len(read_any(tmp_path / path, dataset, format_name=name)) == 1
-    with pytest.raises(UserError, match="the header is 'ImageId,PredictionString'"):
-        read_any(tmp_path / "b.csv", dataset)

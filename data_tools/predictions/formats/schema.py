@@ -85,7 +85,7 @@ def checked_formats(blocks: Any, path: Path) -> dict[str, SubmissionFormat]:
         blocks,
         dict[str, FormatBlock],
         where=path,
-        next_step="submit/formats/formats.yaml shows each key in use",
+        next_step="data_tools/predictions/formats/formats.yaml shows each key in use",
     )
     formats = {
         name: SubmissionFormat(name=name, **vars(block)) for name, block in described.items()
@@ -100,7 +100,7 @@ def checked_formats(blocks: Any, path: Path) -> dict[str, SubmissionFormat]:
         raise UserError(
             message_of(faults),
             where=path,
-            next_step="submit/formats/formats.yaml shows columns and fields that go together",
+            next_step="data_tools/predictions/formats/formats.yaml shows some that go together",
         )
     return formats
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,11 @@ import numpy as np
 
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.files import write_json
-from data_tools.predictions.submission_csv import join_boxes, write_text_table
+from data_tools.predictions.formats.catalogue import image_names, label_names
+from data_tools.predictions.formats.schema import SubmissionFormat
 from data_tools.predictions.table import Predictions
+from data_tools.predictions.text_columns import write_text_table
 from scoring.table import positions_of
-from submit.formats.catalogue import image_names, label_names
-from submit.formats.schema import SubmissionFormat
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,6 +82,35 @@ def printed_lengths(
     ]
     lengths = [column.str.len_bytes().to_numpy().astype(np.int64) + 1 for column in columns]
     return np.sum(lengths, axis=0)
+
+
+def join_boxes(
+    columns: Sequence[pl.Series], counts: np.ndarray, *, trailing_space: bool
+) -> pl.Series:
+    """Return one string per image from one column per field.
+
+    Args:
+        columns: each (N,), rows grouped by image.
+        counts: (I,) boxes of each image.
+        trailing_space: end each string that is not empty with a space.
+    """
+    import polars as pl
+
+    named = {str(place): column for place, column in enumerate(columns)}
+    boxes = pl.DataFrame(named).select(pl.concat_str(pl.all(), separator=" "))
+    image = pl.Series("image", np.repeat(np.arange(len(counts)), counts))
+    grouped = (
+        boxes.to_series()
+        .alias("box")
+        .to_frame()
+        .with_columns(image)
+        .group_by("image", maintain_order=True)
+        .agg(pl.col("box").str.join(" "))
+    )
+    end = " " if trailing_space else ""
+    strings = np.full(len(counts), "", dtype=object)
+    strings[grouped["image"].to_numpy()] = (grouped["box"] + end).to_numpy()
+    return pl.Series(strings, dtype=pl.String)
 
 
 def _rows_in_dataset_order(

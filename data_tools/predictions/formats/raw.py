@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,15 @@ import numpy as np
 from data_tools.coco.dataset import CocoDataset
 from data_tools.ground.errors import UserError
 from data_tools.predictions.coco_results import read_coco_results
-from data_tools.predictions.submission_csv import header_text, read_text_table
-from submit.formats.catalogue import image_names, label_names, with_classes
-from submit.formats.schema import SubmissionFormat
+from data_tools.predictions.formats.catalogue import label_names, single_class, with_classes
+from data_tools.predictions.formats.joining import (
+    class_index_of_labels,
+    image_index_of_names,
+    whole_numbers,
+    without_index,
+)
+from data_tools.predictions.formats.schema import SubmissionFormat
+from data_tools.predictions.text_columns import header_text, read_text_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +45,9 @@ class RawSubmission:
         sides_wh: (N, 2) float64 widths and heights in pixels, where the format has those.
         not_a_number: (N,) bool, boxes with a text that is no number (nan and inf are numbers).
         joined_by_name: whether the `image_id`s of COCO results say other images than their names.
+        index_column: the header of a column of row numbers that pandas left in front, if any.
+        loosely_named: (R,) bool, names that are an image's but for folder or ending.
+        decimal_labels: labels written as 7.0.
     """
 
     columns: tuple[str, ...]
@@ -55,6 +64,9 @@ class RawSubmission:
     sides_wh: np.ndarray | None
     not_a_number: np.ndarray
     joined_by_name: bool = False
+    index_column: str | None = None
+    loosely_named: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    decimal_labels: int = 0
 
 
 def read_raw(
@@ -67,17 +79,29 @@ def read_raw(
     """
     if submission_format.row_per == "coco_json":
         return _raw_of_coco_results(path, submission_format, dataset)
-    table = read_text_table(path)
-    if sorted(submission_format.columns) != sorted(table.columns):
+    return raw_of_table(read_text_table(path), submission_format, dataset, path)
+
+
+def raw_of_table(
+    table: pl.DataFrame, submission_format: SubmissionFormat, dataset: CocoDataset, path: Path
+) -> RawSubmission:
+    """Take the columns of a CSV apart; row numbers that pandas left in front are passed over.
+
+    Raises:
+        UserError: the table has other columns than the format.
+    """
+    wanted = sorted(submission_format.columns)
+    rows, index_column = (table, None) if sorted(table.columns) == wanted else without_index(table)
+    if sorted(rows.columns) != wanted:
         raise UserError(
             f"the header is {header_text(table.columns)!r}",
             where=path,
-            expected=",".join(submission_format.columns),
-            next_step="choose the format with --format",
+            expected=f"{','.join(submission_format.columns)}, the header of format "
+            f"{submission_format.name!r}",
+            next_step="choose the format with --format; `python -m submit formats` lists them",
         )
-    if submission_format.row_per == "image":
-        return _raw_of_image_rows(table, submission_format, dataset)
-    return _raw_of_box_rows(table, submission_format, dataset)
+    of_rows = _raw_of_image_rows if submission_format.row_per == "image" else _raw_of_box_rows
+    return replace(of_rows(rows, submission_format, dataset), index_column=index_column)
 
 
 def _raw_of_image_rows(
@@ -173,19 +197,19 @@ def _raw(
     labels = columns.get("label")
     if not dataset.categories and submission_format.label_key == "id":
         # Without a label there is a single class, whatever its id.
-        ids = np.ones(1, dtype=np.int64) if labels is None else _whole_numbers(labels)
+        ids = np.ones(1, dtype=np.int64) if labels is None else whole_numbers(labels)
         dataset = with_classes(dataset, ids)
     classes = label_names(submission_format, dataset)
-    positions = {name: place for place, name in enumerate(image_names(submission_format, dataset))}
-    image_index = np.array([positions.get(name, -1) for name in names], dtype=np.int64)
+    image_index, loosely_named = image_index_of_names(names, submission_format, dataset)
     if labels is None:
-        labels = pl.repeat(classes[0], len(row_of_box), eager=True)
+        labels = pl.repeat(classes[single_class(dataset) or 0], len(row_of_box), eager=True)
     numeric = {field: column for field, column in columns.items() if field != "label"}
     numbers = {field: column.cast(pl.Float64, strict=False) for field, column in numeric.items()}
     not_a_number = np.zeros(len(row_of_box), dtype=bool)
     for column in numbers.values():
         not_a_number |= column.is_null().to_numpy()
     arrays = {field: column.fill_null(np.nan).to_numpy() for field, column in numbers.items()}
+    class_index, decimal_labels = class_index_of_labels(labels, classes, submission_format)
     boxes, sides = _corners(arrays, submission_format, dataset, image_index[row_of_box])
     return RawSubmission(
         columns=header,
@@ -195,33 +219,15 @@ def _raw(
         row_of_box=row_of_box,
         label_texts=labels,
         category_ids=dataset.category_ids,
-        class_index=_class_index(labels, classes, submission_format),
+        class_index=class_index,
         image_index=image_index,
         scores=arrays["score"],
         boxes_xyxy=boxes,
         sides_wh=sides,
         not_a_number=not_a_number,
+        loosely_named=loosely_named,
+        decimal_labels=decimal_labels,
     )
-
-
-def _whole_numbers(labels: pl.Series) -> np.ndarray:
-    import polars as pl
-
-    texts = labels.str.replace(r"\.0+$", "")
-    return texts.cast(pl.Int64, strict=False).drop_nulls().to_numpy()
-
-
-def _class_index(
-    labels: pl.Series, classes: list[str], submission_format: SubmissionFormat
-) -> np.ndarray:
-    import polars as pl
-
-    if submission_format.label_key != "name":
-        # Some tools print class numbers as 3.0.
-        labels = labels.str.replace(r"\.0+$", "")
-    index = labels.replace_strict(classes, list(range(len(classes))), default=-1,
-                                  return_dtype=pl.Int64)  # fmt: skip
-    return index.fill_null(-1).to_numpy()
 
 
 def _corners(

@@ -1,0 +1,1 @@
+"""Submission formats: described in YAML, recognised, read as they stand in a file."""

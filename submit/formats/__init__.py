@@ -1,1 +1,0 @@
-"""Submission formats: described in YAML, read as they stand, printed."""
